@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One daemon per driver works on its files. The lock is taken before anything is read, and held until the
+ * process ends. */
+
+#include "base/cleanup.h"
+
+typedef struct VbDaemonLock VbDaemonLock;
+
+/* RUN_DIR/DRIVER/daemon.lock. A daemon that is just leaving is waited for. Logs what is wrong; -EBUSY if
+ * another one stays. */
+VB_MUST_USE int vb_daemon_lock_take(VbDaemonLock **ret, const char *run_dir, const char *driver);
+VbDaemonLock *vb_daemon_lock_release(VbDaemonLock *lock);
