@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Persistent definitions on disk: CONFIG/NAME.xml, and the links CONFIG/autostart/NAME.xml and NAME.once to those that start with
+ * the host. Written in the background; loaded once, at the start. */
+
+#include "base/writer.h"
+#include "hypervisor/domain.h"
+
+/* What the files of a definition look like to this program; a later one reads what an earlier one wrote. */
+#define VB_DOMAIN_FILE_FORMAT 1
+
+/* CONFIG/NAME.xml. To be freed. */
+char *vb_domain_file_path(const VbHypervisor *hypervisor, const char *name);
+
+/* Puts the definition on disk, under its own name; then done(). */
+void vb_domain_file_save(VbHypervisor *hypervisor, const VbDomainDefinition *definition, VbWriterCallback done,
+                         void *userdata);
+
+/* Removes the definition that was written under this name, and the links that the domain has; then done(). */
+void vb_domain_file_remove(const VbDomain *domain, const char *name, VbWriterCallback done, void *userdata);
+
+/* Sets or removes a link. */
+typedef enum VbDomainLink {
+        VB_DOMAIN_LINK_AUTOSTART,
+        VB_DOMAIN_LINK_AUTOSTART_ONCE,
+} VbDomainLink;
+void vb_domain_file_link(VbHypervisor *hypervisor, const char *name, VbDomainLink link, bool on, VbWriterCallback done,
+                         void *userdata);
+
+/* Fills the registry. A definition that cannot be read is left alone and told in the log; the others are loaded all the same. Blocks: only
+ * for the daemon's start. Returns how many were loaded, or a negative errno if the folder itself cannot be read. */
+VB_MUST_USE int vb_domain_files_load(VbHypervisor *hypervisor);
