@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Changes of a guest that runs: by its monitor, by its scope, or by the kernel's word to its threads. */
+
+#include "qemu/domain.h"
+
+/* VbDriver.apply */
+VB_MUST_USE int qemu_apply(VbDomain *domain, VbResource what, const VbDomainDefinition *wanted, unsigned part,
+                           sd_bus_error *reterr);
+
+/* apply-disk.c: gives the disk at this place the limits of wanted. A disk that had none gets a node between image and device, as
+ * if it had been started with limits; one that has none any more loses it. */
+VB_MUST_USE int qemu_apply_disk(QemuDomain *qemu, const VbDomainDefinition *wanted, unsigned part, sd_bus_error *reterr);
+QemuDiskApply *qemu_disk_apply_free(QemuDiskApply *apply);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What virtqemud has beside its domains: settings, what it knows of emulators, whom guests run as. */
+
+#include "hypervisor/hypervisor.h"
+#include "qemu/capabilities.h"
+
+typedef struct QemuSettings {
+        char *user;                      /* whom root's guests run as */
+        char **emulators;                /* allowed beside those in the standard folders */
+        bool kvm;                        /* guests may use it */
+        uint64_t domains_per_user;
+} QemuSettings;
+
+typedef struct QemuDriver {
+        VbDaemon *daemon;
+        VbHypervisor *hypervisor;
+        QemuSettings settings;
+        QemuCapabilitiesManager *capabilities;
+        GPtrArray *completions; /* definitions that wait to be completed */
+        GPtrArray *questions;   /* calls that ask what one emulator can do */
+        GPtrArray *host_questions; /* … or all of them */
+        GPtrArray *image_opens; /* images that calls ask about */
+
+        /* root's guests */
+        uid_t guest_uid;
+        gid_t guest_gid;
+
+        char *log_dir;      /* "/var/log/virtbus/qemu" */
+        char *nvram_dir;    /* "/var/lib/virtbus/qemu/nvram"; below it a folder for each user */
+        GPtrArray *leaves;  /* of guests that have ended: qemu/leave.h */
+        bool manager_hangs; /* it has not answered in time, and nothing since */
+        bool has_manager;   /* somebody is there to make scopes: always in the system, mostly in a session */
+} QemuDriver;
+
+VB_MUST_USE int qemu_driver_new(QemuDriver **ret, VbDaemon *daemon, sd_bus_error *reterr);
+/* Guests are left alone. Takes NULL, returns NULL. */
+QemuDriver *qemu_driver_free(QemuDriver *driver);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuDriver, qemu_driver_free)
+
+/* Reads the settings anew. */
+VB_MUST_USE int qemu_driver_reload(QemuDriver *driver, sd_bus_error *reterr);
+
+static inline QemuDriver *qemu_driver_of(const VbHypervisor *hypervisor) {
+        return hypervisor->driver_data;
+}
+
+static inline sd_event *qemu_driver_event(const QemuDriver *driver) {
+        return vb_daemon_event(driver->daemon);
+}
+
+static inline bool qemu_driver_is_session(const QemuDriver *driver) {
+        return vb_daemon_is_session(driver->daemon);
+}
+
+/* The operations table. */
+extern const VbDriver qemu_driver_operations;

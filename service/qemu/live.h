@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the definition of a running guest says of the host: where its sockets are, which ports it got. It is found out when
+ * the guest starts, and means nothing for another start. */
+
+#include "qemu/resources.h"
+
+/* Before the resources are listed: forgets what an earlier run (a saved guest's) had of the host. run_base is the folder of all guests' run
+ * folders. */
+void qemu_live_forget(VbDomainDefinition *live, const char *run_base);
+
+/* A port for each display that the emulator itself will bind. Another process may take it first: then the start fails, and says so. */
+VB_MUST_USE int qemu_live_choose_ports(VbDomainDefinition *live, sd_bus_error *reterr);
+
+/* When the sockets are open. */
+void qemu_live_describe(VbDomainDefinition *live, QemuResources *resources);

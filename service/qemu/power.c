@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "qemu/power.h"
+
+#include "base/error.h"
+#include "qemu/agent-link.h"
+#include "qemu/ask.h"
+#include "qemu/state-file.h"
+#include "qemu/stop.h"
+
+#define COMMAND_TIMEOUT_USEC (UINT64_C(10) * 1000000)
+#define AGENT_TIMEOUT_USEC (UINT64_C(5) * 1000000)
+
+/* --- asking ------------------------------------------------------------------------------------------------------- */
+
+static int ask_agent(QemuDomain *qemu, const char *what, sd_bus_error *reterr) {
+        GuestAgent *agent = NULL;
+        int r;
+
+        r = qemu_agent_link(qemu, &agent, reterr);
+        if (r < 0)
+                return r;
+        (void) guest_agent_send(agent, "guest-shutdown", qmp_arguments("mode", what, NULL), /* no_reply= */ true,
+                                qemu_ask_finish_agent, qemu, AGENT_TIMEOUT_USEC);
+        return 0;
+}
+
+static bool use_agent(const QemuDomain *qemu, VbAskMode mode) {
+        return mode == VB_ASK_AGENT || (mode == VB_ASK_DEFAULT && qemu->domain->agent_connected);
+}
+
+static void set_reboot_by_shutdown(QemuDomain *qemu, bool value) {
+        if (qemu->reboot_by_shutdown == value)
+                return;
+        qemu->reboot_by_shutdown = value;
+        qemu_state_file_save(qemu);
+}
+
+int qemu_shutdown(VbDomain *domain, VbAskMode mode, sd_bus_error *reterr) {
+        QemuDomain *qemu = qemu_domain_of(domain);
+        int r;
+
+        r = use_agent(qemu, mode) ? ask_agent(qemu, "powerdown", reterr) :
+                                    qemu_ask(qemu, "system_powerdown", NULL, qemu_ask_finish, reterr);
+        if (r < 0)
+                return r;
+        set_reboot_by_shutdown(qemu, false);
+        return 0;
+}
+
+int qemu_reboot(VbDomain *domain, VbAskMode mode, sd_bus_error *reterr) {
+        QemuDomain *qemu = qemu_domain_of(domain);
+        int r;
+
+        if (use_agent(qemu, mode))
+                return ask_agent(qemu, "reboot", reterr);
+
+        /* There is no button for it: the guest powers off, and is reset when it has done so. */
+        r = qemu_ask(qemu, "system_powerdown", NULL, qemu_ask_finish, reterr);
+        if (r < 0)
+                return r;
+        set_reboot_by_shutdown(qemu, true);
+        return 0;
+}
+
+int qemu_reset(VbDomain *domain, sd_bus_error *reterr) {
+        return qemu_ask(qemu_domain_of(domain), "system_reset", NULL, qemu_ask_finish, reterr);
+}
+
+/* --- vCPUs on and off ---------------------------------------------------------------------------------------------- */
+
+static void on_suspended(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
+        QemuDomain *qemu = userdata;
+
+        if (reply->r >= 0)
+                qemu_domain_set_state(qemu, VB_DOMAIN_PAUSED, VB_REASON_USER);
+        qemu_ask_finish(monitor, reply, userdata);
+}
+
+int qemu_suspend(VbDomain *domain, sd_bus_error *reterr) {
+        QemuDomain *qemu = qemu_domain_of(domain);
+        int r;
+
+        if (domain->state == VB_DOMAIN_PMSUSPENDED)
+                return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE, "domain '%s': the guest sleeps", domain->name);
+        r = qemu_ask(qemu, "stop", NULL, on_suspended, reterr);
+        if (r < 0)
+                return r;
+        qemu->pause_reason = VB_REASON_USER;
+        return 0;
+}
+
+static void on_resumed(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
+        QemuDomain *qemu = userdata;
+
+        if (reply->r >= 0 && qemu->domain->state != VB_DOMAIN_RUNNING)
+                qemu_domain_set_state(qemu, VB_DOMAIN_RUNNING, VB_REASON_UNPAUSED);
+        qemu_ask_finish(monitor, reply, userdata);
+}
+
+int qemu_resume(VbDomain *domain, sd_bus_error *reterr) {
+        QemuDomain *qemu = qemu_domain_of(domain);
+
+        if (domain->state == VB_DOMAIN_SHUTDOWN || domain->state == VB_DOMAIN_CRASHED)
+                return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE,
+                                         "domain '%s': the guest is %s; Reset makes it boot anew, Destroy ends it",
+                                         domain->name, domain->state == VB_DOMAIN_CRASHED ? "crashed" : "shut down");
+        if (domain->state == VB_DOMAIN_PMSUSPENDED)
+                return qemu_ask(qemu, "system_wakeup", NULL, qemu_ask_finish, reterr);
+        return qemu_ask(qemu, "cont", NULL, on_resumed, reterr);
+}
+
+/* --- restart in place ---------------------------------------------------------------------------------------------- */
+
+static void on_restarted(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
+        QemuDomain *qemu = userdata;
+
+        if (reply->r >= 0)
+                return;
+        vb_log_error_for(VB_DOMAIN_LOG(qemu->domain), "domain '%s': cannot be restarted: %s", qemu->domain->name,
+                         reply->error.message);
+        if (reply->r != -ECANCELED && reply->r != -ENOTCONN)
+                qemu_stop_end(qemu, VB_REASON_FAILED);
+}
+
+void qemu_power_restart(QemuDomain *qemu, VbDomainReason reason) {
+        qemu->reboot_by_shutdown = false;
+        qemu->resume_reason = reason;
+        if (!qemu->monitor)
+                return;
+        (void) qmp_monitor_send(qemu->monitor, "system_reset", NULL, on_restarted, qemu, COMMAND_TIMEOUT_USEC);
+        (void) qmp_monitor_send(qemu->monitor, "cont", NULL, on_restarted, qemu, COMMAND_TIMEOUT_USEC);
+}
