@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* virtproxyd: the classic libvirt sockets. */
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bus/daemon.h"
+#include "proxy/listener.h"
+#include "proxy/worker.h"
+
+static int start(VbDaemon *daemon, sd_bus_error *reterr) {
+        ProxyListener *listener;
+        int r;
+
+        r = proxy_listener_new(&listener, daemon, reterr);
+        if (r < 0)
+                return r;
+        vb_daemon_set_userdata(daemon, listener);
+        return 0;
+}
+
+static void leaving(VbDaemon *daemon) {
+        proxy_listener_leave(vb_daemon_userdata(daemon));
+}
+
+static void stop(VbDaemon *daemon) {
+        (void) proxy_listener_free(vb_daemon_userdata(daemon));
+        vb_daemon_set_userdata(daemon, NULL);
+}
+
+/* libvirt's clients start the daemon of a session, as the user, with --timeout alone: there is nothing else that a plain user could mean. */
+static int run(const VbDaemonInfo *info, int argc, char **argv) {
+        g_autoptr(GPtrArray) arguments = g_ptr_array_new();
+
+        if (geteuid() == 0)
+                return vb_daemon_run(info, argc, argv);
+        for (int i = 0; i < argc; i++)
+                g_ptr_array_add(arguments, argv[i]);
+        g_ptr_array_add(arguments, (gpointer) "--session");
+        argc = (int) arguments->len;
+        g_ptr_array_add(arguments, NULL);
+        return vb_daemon_run(info, argc, (char **) arguments->pdata);
+}
+
+int main(int argc, char **argv) {
+        static const VbDaemonInfo info = {
+                .program = "virtproxyd",
+                .driver = "proxy",
+                .bus_name = "org.virtbus.Proxy1",
+                .description = "the classic libvirt sockets",
+                .start = start,
+                .leaving = leaving,
+                .stop = stop,
+        };
+
+        /* How the listener calls itself; not for people. */
+        if (argc == 2 && strcmp(argv[1], "--worker") == 0)
+                return proxy_worker_run();
+        return run(&info, argc, argv);
+}
