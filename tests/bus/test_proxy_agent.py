@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a guest's own agent tells and does, by a classic client."""
+
+import unittest
+
+import libvirt
+from libvirt import libvirtError
+
+from guests import GuestCase
+from harness import wait_until
+from proxyd import Proxyd
+
+CARD = "52:54:00:11:22:33"
+DEVICES = f"""<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+  <interface type='user'><mac address='{CARD}'/><model type='virtio'/></interface>"""
+
+
+class Agent(GuestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.proxyd = cls.share(Proxyd(cls.daemon))
+        path = cls.define("web", devices=DEVICES)
+        cls.root.domain(path, "Start")
+        wait_until(lambda: cls.root.property(path, "AgentConnected"))
+        cls.web = cls.proxyd.connect().lookupByName("web")
+
+    def test_name_and_time(self):
+        self.assertEqual(self.web.hostname(), "guest")
+        self.assertGreater(self.web.getTime()["seconds"], 1_600_000_000)
+
+    def test_file_systems(self):
+        self.assertEqual([entry[:3] for entry in self.web.fsInfo()], [("/mnt", "vda", "ext4")])
+        self.assertEqual(self.web.fsFreeze(), 1)
+        self.assertEqual(self.web.fsThaw(), 1)
+        with self.assertRaises(libvirtError) as caught:
+            self.web.fSTrim("/mnt", 0)
+        self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED)
+
+    def test_addresses(self):
+        found = self.web.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+        self.assertEqual(found["lo"]["addrs"][0], {"type": libvirt.VIR_IP_ADDR_TYPE_IPV4, "addr": "127.0.0.1", "prefix": 8})
+        self.assertEqual(found["eth0"]["hwaddr"], CARD)
+
+    def test_vcpus(self):
+        self.assertEqual(self.web.guestVcpus(), {"vcpus": "0", "online": "0", "offlinable": ""})
+        self.assertEqual(self.web.vcpusFlags(libvirt.VIR_DOMAIN_VCPU_GUEST), 1)
+
+    def test_all_that_is_known(self):
+        info = self.web.guestInfo(libvirt.VIR_DOMAIN_GUEST_INFO_OS | libvirt.VIR_DOMAIN_GUEST_INFO_HOSTNAME
+                                  | libvirt.VIR_DOMAIN_GUEST_INFO_TIMEZONE | libvirt.VIR_DOMAIN_GUEST_INFO_FILESYSTEM
+                                  | libvirt.VIR_DOMAIN_GUEST_INFO_INTERFACES | libvirt.VIR_DOMAIN_GUEST_INFO_USERS)
+        for key, value in {"os.machine": "x86_64", "hostname": "guest", "timezone.offset": 0, "fs.0.mountpoint": "/mnt", "fs.0.fstype": "ext4",
+                           "if.0.name": "lo", "user.count": 0}.items():
+            self.assertEqual(info[key], value, key)
+
+    def test_what_the_agent_refuses(self):
+        with self.assertRaisesRegex(libvirtError, "guest-set-time|hwclock|set-time"):
+            self.web.setTime({"seconds": 1700000000, "nseconds": 0})
+
+
+if __name__ == "__main__":
+    unittest.main()

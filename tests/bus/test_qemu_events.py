@@ -1,0 +1,455 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What happens inside a guest becomes its state, with the reason, and does what the definition wants. No operating system is needed for it:
+the emulator's human monitor writes to the ports of the machine's chips, as a guest's kernel would."""
+
+import json
+import os
+import select
+import socket
+import unittest
+
+from gi.repository import GLib
+
+from harness import DEADLINE, DOMAIN, ERROR, variant, wait_until
+from qemud import QemuCase, xml
+
+POWER_OFF = "o /h 0x604 0x2000"  # the power management chip's control register: sleep type 0 is S5
+SLEEP = "o /h 0x604 0x2400"  # type 1 is S3
+HIBERNATE = "o /h 0x604 0x2800"  # type 2 is S4
+PANIC = "o /b 0x505 1"           # pvpanic
+CRASH_LOAD = "o /b 0x505 2"      # … of a guest that dumps itself
+RESET = "o /b 0xcf9 6"
+WATCHDOG = "o /b 0x443 0xf"      # ib700: to bark at once
+
+ACTIONS = "<on_poweroff>{0}</on_poweroff><on_reboot>{1}</on_reboot><on_crash>{2}</on_crash>"
+
+
+class EventCase(QemuCase):
+    def started(self, poweroff="destroy", reboot="restart", crash="destroy", devices="", more="", options="{}", recorded=False):
+        """recorded: the start is heard, too."""
+        more = "<features><acpi/></features>" + more + ACTIONS.format(poweroff, reboot, crash)
+        path = self.client.define(xml("web", devices=devices, more=more))
+        if recorded:
+            self.changed = self.changes()
+        self.client.domain(path, "Start", options)
+        if not recorded:
+            self.changed = self.changes()
+        return path
+
+    def monitor(self, path, command, **arguments):
+        request = {"execute": command, "arguments": arguments}
+        answer = json.loads(self.client.call(path, DOMAIN, "MonitorCommand", GLib.Variant("(sa{sv})", (json.dumps(request), {})))[0])
+        self.assertIn("return", answer)
+        return answer["return"]
+
+    def port(self, path, line):
+        self.monitor(path, "human-monitor-command", **{"command-line": line})
+
+    def power_off(self, path):
+        """Does not wait for the answer: the emulator may be gone by then."""
+        request = {"execute": "human-monitor-command", "arguments": {"command-line": POWER_OFF}}
+        self.client.send(path, DOMAIN, "MonitorCommand", GLib.Variant("(sa{sv})", (json.dumps(request), {})))
+
+    def firmware(self, path):
+        """Waits until the firmware has switched power management on: before, the chip hears nothing."""
+        def is_on():
+            registers = self.monitor(path, "human-monitor-command", **{"command-line": "i /h 0x604"})
+            return not registers.rstrip().endswith("0xffff")
+
+        wait_until(is_on)
+
+    def wait(self, path, state, reason):
+        wait_until(lambda: self.client.state(path) == (state, reason))
+
+    def states(self, path):
+        return self.changed.states(path)
+
+
+class PowerOff(EventCase):
+    def test_by_itself(self):
+        path = self.started()
+        self.firmware(path)
+        self.power_off(path)
+        self.wait(path, "shutoff", "shutdown")
+        self.assertEqual(self.states(path)[-1], "shutoff")
+
+    def test_restart(self):
+        path = self.started(poweroff="restart")
+        self.firmware(path)
+        self.power_off(path)
+        self.changed.wait_for(path, "Rebooted")
+        self.wait(path, "running", "booted")
+        self.assertNotIn("shutoff", self.states(path))
+
+    def test_preserve_is_refused(self):
+        failure = self.client.define_fails(xml("web", more=ACTIONS.format("preserve", "restart", "destroy")))
+        self.assertEqual(failure.name, ERROR + "UnsupportedConfiguration", failure.message)
+
+    def test_while_the_daemon_is_away(self):
+        path = self.started()
+        self.firmware(path)
+        monitor = self.qemud.run / self.client.property(path, "UUID") / "monitor.sock"
+        self.qemud.end()
+        qmp(monitor, "human-monitor-command", **{"command-line": POWER_OFF})
+        self.qemud.start()
+        self.wait(path, "shutoff", "shutdown")
+
+    def test_asked_by_reboot_it_is_reset(self):
+        path = self.started()
+        self.firmware(path)
+        self.client.domain(path, "Reboot", "{'mode': <'acpi'>}")
+        self.power_off(path)
+        self.changed.wait_for(path, "Rebooted")
+        self.wait(path, "running", "booted")
+        self.assertNotIn("shutoff", self.states(path))
+        self.assertNotIn("paused", self.states(path))
+        self.firmware(path)
+        self.power_off(path)
+        self.wait(path, "shutoff", "shutdown")
+
+
+class Reboot(EventCase):
+    def test_restart(self):
+        path = self.started()
+        self.firmware(path)
+        self.port(path, RESET)
+        self.changed.wait_for(path, "Rebooted")
+        self.assertEqual(self.client.state(path)[0], "running")
+
+    def test_destroy(self):
+        path = self.started(reboot="destroy")
+        self.firmware(path)
+        self.port(path, RESET)
+        self.wait(path, "shutoff", "shutdown")
+
+
+class Panic(EventCase):
+    DEVICE = "<panic model='isa'/>"
+
+    def test_destroy(self):
+        path = self.started(devices=self.DEVICE)
+        self.port(path, PANIC)
+        self.wait(path, "shutoff", "crashed")
+
+    def test_preserve(self):
+        path = self.started(crash="preserve", devices=self.DEVICE)
+        self.port(path, PANIC)
+        self.wait(path, "crashed", "panicked")
+        failure = self.client.refused(path, "Resume")
+        self.assertEqual((failure.name, failure.message), (
+            ERROR + "InvalidState", "domain 'web': the guest is crashed; Reset makes it boot anew, Destroy ends it"))
+        self.qemud.restart()
+        self.assertEqual(self.client.state(path), ("crashed", "panicked"))
+        self.client.domain(path, "Destroy")
+        self.assertEqual(self.client.state(path), ("shutoff", "destroyed"))
+
+    def test_restart(self):
+        path = self.started(crash="restart", devices=self.DEVICE)
+        self.port(path, PANIC)
+        self.changed.wait_for(path, "State", "crashed")
+        self.wait(path, "running", "crashed")
+        self.assertIn(("Rebooted",), self.changed.of(path))
+
+    def test_a_guest_that_dumps_itself_goes_on(self):
+        path = self.started(devices=self.DEVICE)
+        self.port(path, CRASH_LOAD)
+        self.changed.wait_for(path, "CrashLoaded")
+        self.assertEqual(self.client.state(path), ("running", "booted"))
+
+
+class CrashDump(EventCase):
+    DEVICE = Panic.DEVICE
+
+    def dump_of(self, path):
+        return self.qemud.dumps / str(os.getuid()) / f"{self.client.property(path, 'UUID')}.elf"
+
+    def assertIsDump(self, path):
+        dump = self.dump_of(path)
+        self.assertEqual(dump.read_bytes()[:4], b"\x7fELF")
+        self.assertGreater(dump.stat().st_size, 32 << 20)
+        self.assertEqual((dump.stat().st_mode & 0o777, dump.parent.stat().st_mode & 0o777), (0o600, 0o700))
+        self.assertEqual([entry.name for entry in dump.parent.iterdir()], [dump.name])
+
+    def test_and_destroy(self):
+        path = self.started(crash="coredump-destroy", devices=self.DEVICE)
+        self.port(path, PANIC)
+        self.wait(path, "shutoff", "crashed")
+        self.assertIsDump(path)
+        # The next crash takes its place.
+        before = self.dump_of(path).stat().st_ino
+        self.client.domain(path, "Start")
+        self.port(path, PANIC)
+        self.wait(path, "shutoff", "crashed")
+        self.assertIsDump(path)
+        self.assertNotEqual(self.dump_of(path).stat().st_ino, before)
+
+    def test_and_restart(self):
+        path = self.started(crash="coredump-restart", devices=self.DEVICE)
+        self.port(path, PANIC)
+        self.changed.wait_for(path, "State", "crashed")
+        self.wait(path, "running", "crashed")
+        self.assertIn(("Rebooted",), self.changed.of(path))
+        self.assertIsDump(path)
+        self.assertEqual(self.client.property(path, "Job"), "/")
+
+    def test_without_a_place_for_it_the_guest_ends_nevertheless(self):
+        path = self.started(crash="coredump-destroy", devices=self.DEVICE)
+        self.qemud.dumps.write_text("in the way")
+        self.port(path, PANIC)
+        self.wait(path, "shutoff", "crashed")
+        self.assertIn("no dump of its crash", self.qemud.logged())
+
+    def test_while_the_daemon_is_away(self):
+        path = self.started(crash="coredump-destroy", devices=self.DEVICE)
+        monitor = self.qemud.run / self.client.property(path, "UUID") / "monitor.sock"
+        self.qemud.end()
+        qmp(monitor, "human-monitor-command", **{"command-line": PANIC})
+        self.qemud.start()
+        self.wait(path, "shutoff", "crashed")
+        self.assertIsDump(path)
+
+
+class Sleep(EventCase):
+    def test_on_its_disk(self):
+        path = self.started(more="<pm><suspend-to-disk enabled='yes'/></pm>")
+        self.firmware(path)
+        self.port(path, HIBERNATE)
+        self.changed.wait_for(path, "SuspendedToDisk")
+        self.wait(path, "shutoff", "shutdown")
+
+    def test_and_wakes(self):
+        path = self.started(more="<pm><suspend-to-mem enabled='yes'/></pm>")
+        self.firmware(path)
+        self.port(path, SLEEP)
+        self.wait(path, "pmsuspended", "unknown")
+        failure = self.client.refused(path, "Suspend")
+        self.assertEqual((failure.name, failure.message), (ERROR + "InvalidState", "domain 'web': the guest sleeps"))
+        self.client.domain(path, "Resume")
+        self.wait(path, "running", "wakeup")
+
+
+class Watchdog(EventCase):
+    def bark(self, action):
+        path = self.started(devices=f"<watchdog model='ib700' action='{action}'/>")
+        # Not waiting for the answer: of "poweroff", the emulator dies with it.
+        request = {"execute": "human-monitor-command", "arguments": {"command-line": WATCHDOG}}
+        self.client.send(path, DOMAIN, "MonitorCommand", GLib.Variant("(sa{sv})", (json.dumps(request), {})))
+        self.changed.wait_for(path, "WatchdogFired", action)
+        return path
+
+    def test_pause(self):
+        path = self.bark("pause")
+        self.wait(path, "paused", "watchdog")
+        self.client.domain(path, "Resume")
+        self.wait(path, "running", "unpaused")
+
+    def test_reset(self):
+        path = self.bark("reset")
+        self.changed.wait_for(path, "Rebooted")
+
+    def test_poweroff(self):
+        path = self.bark("poweroff")
+        self.wait(path, "shutoff", "shutdown")
+
+
+class Devices(EventCase):
+    def test_a_tray_is_opened(self):
+        path = self.started(devices="<disk type='file' device='cdrom'><target dev='hdc' bus='ide'/></disk>")
+        # The firmware resets the drive, which closes its tray without a word.
+        self.client.domain(path, "Suspend")
+        self.monitor(path, "blockdev-open-tray", id="ide0-1-0")
+        self.changed.wait_for(path, "TrayChanged", "ide0-1-0", True)
+        self.assertIn("tray='open'", self.client.xml(path))
+        self.monitor(path, "blockdev-close-tray", id="ide0-1-0")
+        self.changed.wait_for(path, "TrayChanged", "ide0-1-0", False)
+        self.assertNotIn("tray='open'", self.client.xml(path))
+
+    def set_year(self, path, year):
+        # One port says which register the other is: the firmware, which uses them too, must not come in between.
+        self.client.domain(path, "Suspend")
+        for line in ("o /b 0x70 0x09", f"o /b 0x71 {year}"):  # in BCD
+            self.port(path, line)
+        self.client.domain(path, "Resume")
+
+    def set_clock(self, clock=""):
+        path = self.started(more=clock)
+        self.firmware(path)
+        self.set_year(path, "0x40")
+
+        def changes():
+            return [event[1] for event in self.changed.of(path) if event[0] == "ClockChanged" and event[1] > 365 * 86400]
+
+        wait_until(changes)
+        return path, changes()[-1]
+
+    def test_the_clock_is_set(self):
+        path, _offset = self.set_clock()
+        self.assertIn("<clock offset='utc'/>", self.client.xml(path))
+
+    def test_the_clock_of_a_variable_offset_is_kept(self):
+        path, offset = self.set_clock(clock="<clock offset='variable' adjustment='3600'/>")
+        self.assertAlmostEqual((offset - 3600 + 43200) % 86400, 43200, delta=5)  # some years on top of the hour
+        self.assertIn(f"adjustment='{offset}'", self.client.xml(path))
+        self.assertIn("adjustment='3600'", self.client.xml(path, "{'inactive': <true>}"))
+        self.qemud.restart()
+        self.assertIn(f"adjustment='{offset}'", self.client.xml(path))
+        # From where the emulator has started it, and not from where it is now.
+        self.changed = self.changes()
+        self.set_year(path, "0x41")
+        wait_until(lambda: [event for event in self.changed.of(path) if event[0] == "ClockChanged"])
+        later = [event[1] for event in self.changed.of(path) if event[0] == "ClockChanged"][-1]
+        self.assertAlmostEqual((later - offset) / 86400, 365.5, delta=0.6)
+
+    def test_stopped_behind_the_daemons_back(self):
+        path = self.started()
+        self.monitor(path, "stop")
+        self.wait(path, "paused", "user")
+        self.monitor(path, "cont")
+        self.wait(path, "running", "unpaused")
+
+    def test_quit_behind_the_daemons_back(self):
+        path = self.started()
+        self.client.send(path, DOMAIN, "MonitorCommand", GLib.Variant("(sa{sv})", ('{"execute": "quit"}', {})))
+        self.wait(path, "shutoff", "destroyed")
+        self.assertEqual([event for event in self.changed.of(path) if event[0] in ("State", "StateReason")][:2],
+                         [("State", "shutdown"), ("StateReason", "unknown")])
+
+    def test_an_agent_is_awaited(self):
+        channel = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+        path = self.started(devices=channel, recorded=True)
+        self.assertIn(("AgentAwaited",), self.changed.of(path))
+
+    def test_one_leaves(self):
+        path = self.started(devices="<controller type='virtio-serial' index='0'/>")
+        self.monitor(path, "device_add", driver="virtserialport", id="ua-port", bus="virtio-serial0.0")
+        self.monitor(path, "device_del", id="ua-port")
+        self.changed.wait_for(path, "DeviceRemoved", "ua-port")
+
+    def test_a_viewer_comes_and_goes(self):
+        path = self.started(devices="<graphics type='vnc'><listen type='socket'/></graphics><video><model type='vga'/></video>")
+        stream = self.client.send(path, DOMAIN, "OpenDisplay", GLib.Variant("(sa{sv})", ("vnc", {}))).descriptor()
+        self.changed.wait_for(path, "DisplayClient", "vnc", "connected", "none")
+        with socket.socket(fileno=stream) as viewer:
+            viewer.settimeout(DEADLINE)
+            # Version 3.8, no authentication, a shared session.
+            self.assertEqual(viewer.recv(12), b"RFB 003.008\n")
+            viewer.sendall(b"RFB 003.008\n")
+            self.assertEqual(viewer.recv(2), b"\1\1")
+            viewer.sendall(b"\1\1")
+            self.changed.wait_for(path, "DisplayClient", "vnc", "initialized", "none")
+        self.changed.wait_for(path, "DisplayClient", "vnc", "disconnected", "none")
+
+    def test_a_missing_medium_is_left_out(self):
+        path = self.started(devices="<disk type='file' device='cdrom'><source file='/nonexistent/medium.iso' startupPolicy='optional'/>"
+                                    "<target dev='hdc' bus='ide'/></disk>", recorded=True)
+        self.assertIn(("MediumDropped", "ide0-1-0"), self.changed.of(path))
+        self.assertEqual(self.client.state(path), ("running", "booted"))
+
+
+class Definitions(EventCase):
+    def test_replacing_one_is_told(self):
+        changed = self.changes()
+        path = self.client.define(xml("web"))
+        self.assertNotIn(("Redefined",), changed.of(path))
+        identity = self.client.property(path, "UUID")
+        self.client.define(xml("web", uuid=identity, memory=48))
+        events = changed.of(path)
+        self.assertIn(("Redefined",), events)
+        self.assertLess(events.index(("MaxMemory", 48 << 20)), events.index(("Redefined",)))
+
+    def test_a_job_tells_its_end(self):
+        path = self.started()
+        self.client.domain(path, "ManagedSave")
+        events = self.changed.of(path)
+        (operation, result, elapsed, done, total), = [event[1:] for event in events if event[0] == "JobCompleted"]
+        self.assertEqual((operation, result), ("managed save", "completed"))
+        self.assertGreater(elapsed, 0)
+        self.assertGreater(done, 0)
+        self.assertGreaterEqual(total, done)
+        told = next(i for i, event in enumerate(events) if event[0] == "JobCompleted")
+        self.assertLess(told, events.index(("State", "shutoff")))
+
+
+class Watching(EventCase):
+    """WatchMonitor: each event of the monitor is a packet."""
+
+    def watch(self, path):
+        reader = socket.socket(fileno=self.client.send(path, DOMAIN, "WatchMonitor", variant("(@a{sv} {},)")).descriptor())
+        self.addCleanup(reader.close)
+        reader.settimeout(DEADLINE)
+        return reader
+
+    def read_until(self, reader, name):
+        """The packets up to the first of that name."""
+        packets = []
+        while not packets or packets[-1]["event"] != name:
+            packet = reader.recv(1 << 20)
+            self.assertNotEqual(packet, b"", f"ended before {name}: {packets}")
+            packets.append(json.loads(packet))
+        return packets
+
+    def test_over_the_starts_of_a_guest(self):
+        path = self.client.define(xml("web"))
+        reader, other = self.watch(path), self.watch(path)
+        for _ in range(2):
+            self.client.domain(path, "Start")
+            resumed = self.read_until(reader, "RESUME")[-1]
+            self.assertGreater(resumed["timestamp"]["seconds"], 1700000000)
+            self.client.domain(path, "Destroy")
+            self.read_until(reader, "SHUTDOWN")
+        # The other heard the same, and its end when the domain goes.
+        self.read_until(other, "SHUTDOWN")
+        self.client.domain(path, "Undefine")
+        while reader.recv(1 << 20):
+            pass
+
+    def test_one_who_does_not_read_is_cut_off(self):
+        path = self.started()
+        lazy, busy = self.watch(path), self.watch(path)
+        # Each is two events. Whoever reads hears them all.
+        for _ in range(2000):
+            self.monitor(path, "stop")
+            self.monitor(path, "cont")
+            self.read_until(busy, "RESUME")
+            if ended(lazy):
+                break
+        self.assertTrue(ended(lazy))
+        self.monitor(path, "stop")
+        self.read_until(busy, "STOP")
+
+    def test_there_is_a_limit(self):
+        path = self.client.define(xml("web"))
+        watchers = [self.watch(path) for _ in range(16)]
+        failure = self.client.refused(path, "WatchMonitor")
+        self.assertEqual((failure.name, failure.message), (ERROR + "LimitExceeded", "domain 'web': 16 watch its monitor already"))
+        watchers[3].close()
+        wait_until(lambda: self.watch(path) if not self.is_refused(path) else None)
+
+    def is_refused(self, path):
+        try:
+            return self.client.refused(path, "WatchMonitor")
+        except AssertionError:
+            return None
+
+
+def ended(reader):
+    poll = select.poll()
+    poll.register(reader, 0)
+    return any(events & select.POLLHUP for _fd, events in poll.poll(0))
+
+
+def qmp(path, command, **arguments):
+    """Says one thing to an emulator's monitor."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        stream = connection.makefile("rw")
+        stream.readline()
+        for request in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
+            stream.write(json.dumps(request) + "\n")
+            stream.flush()
+            while "return" not in json.loads(stream.readline()):
+                pass
+
+
+if __name__ == "__main__":
+    unittest.main()

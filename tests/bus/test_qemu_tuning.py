@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a guest has and gets of the host: told and changed, of the definition and of the guest that runs; and what is refused."""
+
+import json
+import os
+import unittest
+
+from gi.repository import GLib
+
+from harness import DOMAIN, ERROR, variant
+from qemud import QemuCase, QemuClient, Qemud, xml
+from services import Service
+
+MIB = 1 << 20
+PAUSED = "{'paused': <true>}"
+LIVE, CONFIG, BOTH = "{'live': <true>}", "{'config': <true>}", "{'live': <true>, 'config': <true>}"
+OFF = "domain 'web': the guest is off"
+TRANSIENT = "domain 'web' is transient: it has no persistent definition"
+
+
+class ServiceManager(Service):
+    """A user's service manager that makes every scope, and remembers what it was told of it."""
+
+    NAME, PATH, INTERFACE = "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
+    XML = """<node><interface name="org.freedesktop.systemd1.Manager">
+      <method name="Subscribe"/>
+      <method name="StartTransientUnit"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="a(sv)" direction="in"/>
+        <arg type="a(sa(sv))" direction="in"/><arg type="o" direction="out"/></method>
+      <method name="StopUnit"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="o" direction="out"/></method>
+      <method name="SetUnitProperties"><arg type="s" direction="in"/><arg type="b" direction="in"/><arg type="a(sv)" direction="in"/></method>
+      <signal name="JobRemoved"><arg type="u"/><arg type="o"/><arg type="s"/><arg type="s"/></signal>
+    </interface></node>"""
+
+    def __init__(self, bus):
+        self.told = []
+        self.refuses = False
+        super().__init__(bus)
+
+    def _called(self, connection, _sender, _path, _interface, method, parameters, invocation):
+        if method == "Subscribe":
+            invocation.return_value(None)
+        elif method == "SetUnitProperties":
+            if self.refuses:
+                invocation.return_dbus_error("org.freedesktop.DBus.Error.InvalidArgs", "not today")
+                return
+            self.told = parameters.unpack()[2]
+            invocation.return_value(None)
+        else:
+            unit = parameters.unpack()[0]
+            invocation.return_value(GLib.Variant("(o)", ("/job/1",)))
+            connection.emit_signal(None, self.PATH, self.INTERFACE, "JobRemoved", GLib.Variant("(uoss)", (1, "/job/1", unit, "done")))
+
+
+class TuningCase(QemuCase):
+    def web(self, start=False, vcpu="<vcpu>1</vcpu>", **what):
+        text = xml("web", **what)
+        assert "<vcpu>1</vcpu>" in text
+        path = self.client.define(text.replace("<vcpu>1</vcpu>", vcpu))
+        if start:
+            self.client.domain(path, "Start", PAUSED)
+        return path
+
+    def set(self, path, member, arguments):
+        self.client.call(path, DOMAIN, member, variant(arguments))
+
+    def ask(self, path, member, arguments="(@a{sv} {},)"):
+        return self.client.call(path, DOMAIN, member, variant(arguments))
+
+    def of(self, path, member, options="{}"):
+        return self.ask(path, member, f"(@a{{sv}} {options},)")
+
+    def refuses(self, path, member, arguments, error, message):
+        failure = self.client.fails(path, DOMAIN, member, variant(arguments))
+        self.assertEqual((failure.name.removeprefix(ERROR), failure.message), (error, message))
+
+    def monitor(self, path, command, arguments="{}"):
+        text = f'{{"execute": "{command}", "arguments": {arguments}}}'
+        answer = json.loads(self.client.call(path, DOMAIN, "MonitorCommand", GLib.Variant("(sa{sv})", (text, {})))[0])
+        return answer["return"]
+
+
+class Memory(TuningCase):
+    def test_of_a_guest_that_is_off(self):
+        path = self.web(memory=64)
+        changes = self.changes()
+        self.set(path, "SetMemory", f"(uint64 {32 * MIB - 1}, @a{{sv}} {{}})")
+        self.assertIn(("Memory", 32 * MIB), changes.of(path))
+        self.set(path, "SetMemory", f"(uint64 {16 * MIB}, {{'maximum': <true>}})")
+        self.assertEqual((self.client.property(path, "Memory"), self.client.property(path, "MaxMemory")), (16 * MIB, 16 * MIB))
+        self.set(path, "SetMemory", f"(uint64 {128 * MIB}, {{'maximum': <true>, 'config': <true>}})")
+        self.assertEqual((self.client.property(path, "Memory"), self.client.property(path, "MaxMemory")), (16 * MIB, 128 * MIB))
+        self.qemud.restart()
+        self.assertEqual((self.client.property(path, "Memory"), self.client.property(path, "MaxMemory")), (16 * MIB, 128 * MIB))
+
+    def test_of_a_guest_that_runs(self):
+        path = self.web(start=True, memory=64, devices="<memballoon model='virtio'/>")
+        # Nobody in the guest serves its balloon: it keeps what it has, and the definition for the next start is another matter.
+        self.set(path, "SetMemory", f"(uint64 {32 * MIB}, {BOTH})")
+        self.assertEqual(self.client.property(path, "Memory"), 64 * MIB)
+        self.assertIn("<currentMemory unit='KiB'>32768<", self.client.xml(path, "{'inactive': <true>}"))
+        self.refuses(path, "SetMemory", f"(uint64 {128 * MIB}, {{'maximum': <true>}})", "InvalidState",
+                     "domain 'web': how much a guest can be given cannot be changed while it runs")
+        self.set(path, "SetMemory", f"(uint64 {128 * MIB}, {{'maximum': <true>, 'config': <true>}})")
+        self.assertIn("<memory unit='KiB'>131072<", self.client.xml(path, "{'inactive': <true>}"))
+        self.assertIn("<memory unit='KiB'>65536<", self.client.xml(path))
+
+    def test_without_a_balloon(self):
+        path = self.web(start=True, devices="<memballoon model='none'/>")
+        self.refuses(path, "SetMemory", f"(uint64 {16 * MIB}, @a{{sv}} {{}})", "InvalidState",
+                     "domain 'web': the memory of a guest that runs can only be changed with a balloon, and it has none")
+        self.refuses(path, "SetMemoryStatsPeriod", "(uint32 5, @a{sv} {})", "InvalidState",
+                     "domain 'web': the guest has no balloon that tells figures")
+
+    def test_what_is_refused(self):
+        path = self.web(memory=64)
+        self.refuses(path, "SetMemory", "(uint64 0, @a{sv} {})", "InvalidArgument", "domain 'web': a guest cannot be without memory")
+        self.refuses(path, "SetMemory", f"(uint64 {65 * MIB}, @a{{sv}} {{}})", "InvalidArgument",
+                     f"domain 'web': cannot set memory higher than max memory: {65 * MIB} > {64 * MIB} bytes")
+        failure = self.client.fails(path, DOMAIN, "SetMemory", variant(f"(uint64 {2 ** 64 - 1}, {{'maximum': <true>}})"))
+        self.assertEqual(failure.name, ERROR + "InvalidArgument")
+        self.refuses(path, "SetMemory", f"(uint64 {MIB}, {LIVE})", "InvalidState", OFF)
+        self.assertEqual(self.client.property(path, "MaxMemory"), 64 * MIB)
+
+    def test_the_period_of_figures(self):
+        path = self.web(start=True, devices="<memballoon model='virtio'/>")
+        self.set(path, "SetMemoryStatsPeriod", f"(uint32 7, {BOTH})")
+        self.assertEqual(self.monitor(path, "qom-get", '{"path": "/machine/peripheral/balloon0", "property": "guest-stats-polling-interval"}'), 7)
+        for options in ("{}", "{'inactive': <true>}"):
+            self.assertIn("<stats period='7'/>", self.client.xml(path, options))
+        self.set(path, "SetMemoryStatsPeriod", f"(uint32 0, {LIVE})")
+        self.assertNotIn("<stats", self.client.xml(path))
+
+
+class VCPUs(TuningCase):
+    def vcpus(self, path, options="{}"):
+        return self.of(path, "ListVCPUs", options)[0]
+
+    def test_how_many(self):
+        path = self.web()
+        self.set(path, "SetVCPUs", "(uint32 4, {'maximum': <true>})")
+        self.assertEqual(self.client.property(path, "VCPUs"), 1)
+        self.set(path, "SetVCPUs", "(uint32 2, @a{sv} {})")
+        self.assertEqual([vcpu["state"] for vcpu in self.vcpus(path)], ["running"] * 2 + ["offline"] * 2)
+        self.set(path, "PinVCPU", "(uint32 3, '0', @a{sv} {})")
+        self.set(path, "SetVCPUs", "(uint32 2, {'maximum': <true>})")
+        self.assertNotIn("cputune", self.client.xml(path))
+        self.assertEqual((self.client.property(path, "VCPUs"), len(self.vcpus(path))), (2, 2))
+
+        self.refuses(path, "SetVCPUs", "(uint32 0, @a{sv} {})", "InvalidArgument", "domain 'web': a guest cannot be without vCPUs")
+        self.refuses(path, "SetVCPUs", "(uint32 3, @a{sv} {})", "InvalidArgument",
+                     "requested vcpus is greater than max allowable vcpus of domain 'web': 3 > 2")
+        failure = self.client.fails(path, DOMAIN, "SetVCPUs", variant("(uint32 4097, {'maximum': <true>})"))
+        self.assertEqual(failure.name, ERROR + "InvalidArgument")
+        self.refuses(path, "SetVCPUs", f"(uint32 1, {LIVE})", "InvalidState", OFF)
+
+    def test_the_topology_counts(self):
+        path = self.web(vcpu="<vcpu>2</vcpu><cpu><topology sockets='1' cores='2' threads='1'/></cpu>")
+        self.refuses(path, "SetVCPUs", "(uint32 4, {'maximum': <true>})", "InvalidArgument",
+                     "domain 'web': its CPU topology is of 2 vCPUs, not 4")
+
+    def test_of_a_guest_that_runs(self):
+        path = self.web(start=True, vcpu="<vcpu current='1'>2</vcpu>")
+        first, second = self.vcpus(path)
+        self.assertEqual((first["number"], first["state"], second["state"]), (0, "running", "offline"))
+        self.assertGreaterEqual(first["time"], 0)
+        self.assertLess(first["cpu"], os.cpu_count() * 64)
+        self.assertNotIn("time", second)
+        self.assertNotIn("time", self.vcpus(path, CONFIG)[0])
+        self.set(path, "SetVCPUs", f"(uint32 1, {LIVE})")
+        self.refuses(path, "SetVCPUs", f"(uint32 2, {BOTH})", "NotSupported",
+                     "domain 'web': the number of vCPUs of a guest that runs cannot be changed by virtbus yet")
+        self.assertEqual(len([vcpu for vcpu in self.vcpus(path, CONFIG) if vcpu["state"] == "running"]), 1)
+        self.refuses(path, "ListVCPUs", f"({BOTH},)", "InvalidArgument", "options 'live' and 'config': a question is about one of them")
+
+    def test_pins(self):
+        path = self.web(start=True)
+        uuid = self.client.property(path, "UUID")
+        emulator, thread = self.qemud.emulator(uuid), self.monitor(path, "query-cpus-fast")[0]["thread-id"]
+        everywhere = os.sched_getaffinity(thread)
+
+        self.set(path, "PinVCPU", f"(uint32 0, '0-1,^1', {BOTH})")
+        self.assertEqual(os.sched_getaffinity(thread), {0})
+        self.assertEqual(os.sched_getaffinity(emulator), everywhere)
+        for options in (LIVE, CONFIG):
+            self.assertEqual(self.vcpus(path, options)[0]["affinity"], "0")
+        self.assertIn("<vcpupin vcpu='0' cpuset='0'/>", self.client.xml(path))
+
+        self.set(path, "PinEmulator", f"('0', {LIVE})")
+        self.assertEqual(os.sched_getaffinity(emulator), {0})
+        self.assertEqual(self.of(path, "GetEmulatorAffinity"), ("0",))
+        self.assertNotEqual(self.of(path, "GetEmulatorAffinity", CONFIG), ("0",))
+
+        self.set(path, "PinVCPU", f"(uint32 0, '', {BOTH})")
+        self.set(path, "PinEmulator", f"('', {BOTH})")
+        self.assertEqual(os.sched_getaffinity(thread), os.sched_getaffinity(emulator))
+        self.assertGreaterEqual(os.sched_getaffinity(thread), everywhere)
+        self.assertNotIn("cputune", self.client.xml(path))
+
+    def test_pins_that_are_refused(self):
+        path = self.web(start=True, vcpu="<vcpu current='1'>2</vcpu>")
+        for cpus in ("x", "0-", "-1", "0,,1", "^0", "9999999", "1-0"):
+            with self.subTest(cpus):
+                self.refuses(path, "PinVCPU", f"(uint32 0, '{cpus}', @a{{sv}} {{}})", "InvalidArgument",
+                             f"'{cpus}' is not a list of CPUs such as 0-3,^2,7")
+        self.refuses(path, "PinVCPU", "(uint32 0, '4095', @a{sv} {})", "InvalidArgument",
+                     "domain 'web': vCPU 0: the host has none of the CPUs 4095 for it")
+        self.refuses(path, "PinEmulator", "('4095', @a{sv} {})", "InvalidArgument",
+                     "domain 'web': the emulator: the host has none of the CPUs 4095 for it")
+        self.refuses(path, "PinVCPU", "(uint32 2, '0', @a{sv} {})", "InvalidArgument", "domain 'web': it has no vCPU 2; they are 0 to 1")
+        self.refuses(path, "PinVCPU", f"(uint32 1, '0', {LIVE})", "InvalidState", "domain 'web': the guest does not have vCPU 1 now")
+        self.set(path, "PinVCPU", f"(uint32 1, '0', {CONFIG})")
+
+
+class IOThreads(TuningCase):
+    def test_they_are_there(self):
+        path = self.web(start=True, vcpu="<vcpu>1</vcpu><iothreads>2</iothreads>")
+        self.assertEqual(sorted(thread["id"] for thread in self.monitor(path, "query-iothreads")), ["iothread1", "iothread2"])
+        (first, cpus), (second, _) = self.of(path, "ListIOThreads")[0]
+        self.assertEqual((first, second), (1, 2))
+        self.set(path, "PinEmulator", f"('0', {LIVE})")
+        self.assertEqual(self.of(path, "ListIOThreads")[0][0], (1, "0"))
+        self.assertEqual(self.of(path, "ListIOThreads", CONFIG)[0][0], (1, cpus))
+        self.assertIn("<iothreads>2</iothreads>", self.client.xml(path))
+
+
+class Definition(TuningCase):
+    def test_what_is_set_is_told_and_stays(self):
+        path = self.web()
+        for what, values in (
+                ("CPUTuning", {"shares": GLib.Variant("t", 512), "quota-usec": GLib.Variant("x", -1), "period-usec": GLib.Variant("t", 50000)}),
+                ("MemoryTuning", {"hard-limit": GLib.Variant("t", 64 * MIB), "swap-hard-limit": GLib.Variant("t", 128 * MIB)}),
+                ("NUMATuning", {"mode": GLib.Variant("s", "strict"), "nodes": GLib.Variant("s", "0")})):
+            with self.subTest(what):
+                self.client.call(path, DOMAIN, f"Set{what}", GLib.Variant("(a{sv}a{sv})", (values, {})))
+                expected = {key: value.unpack() for key, value in values.items()}
+                self.assertEqual(self.of(path, f"Get{what}"), (expected,))
+        text = self.client.xml(path)
+        for line in ("<shares>512</shares>", "<quota>-1</quota>", "<hard_limit unit='KiB'>65536</hard_limit>", "<memory mode='strict' nodeset='0'/>"):
+            self.assertIn(line, text)
+        self.qemud.restart()
+        self.assertEqual(self.client.xml(path), text)
+
+        # What is not given stays, 0 takes away, and what says nothing any more is not there.
+        self.set(path, "SetCPUTuning", "({'shares': <uint64 100>}, @a{sv} {})")
+        self.assertEqual(self.of(path, "GetCPUTuning")[0]["period-usec"], 50000)
+        self.set(path, "SetCPUTuning", "({'shares': <uint64 0>, 'period-usec': <uint64 0>, 'quota-usec': <int64 0>}, @a{sv} {})")
+        self.set(path, "SetMemoryTuning", "({'hard-limit': <uint64 0>, 'swap-hard-limit': <uint64 0>}, @a{sv} {})")
+        self.assertEqual((self.of(path, "GetCPUTuning"), self.of(path, "GetMemoryTuning")), (({},), ({},)))
+        for element in ("cputune", "memtune"):
+            self.assertNotIn(element, self.client.xml(path))
+
+    def test_block_devices(self):
+        path = self.web()
+        self.set(path, "SetBlockTuning", "('', {'weight': <uint32 300>}, @a{sv} {})")
+        self.set(path, "SetBlockTuning", "('/dev/sdx', {'read-bytes-sec': <uint64 1000>, 'weight': <uint32 5>}, @a{sv} {})")
+        self.set(path, "SetBlockTuning", "('/dev/sdy', {'write-iops-sec': <uint32 7>}, @a{sv} {})")
+        self.assertEqual(self.of(path, "GetBlockTuning"), (
+            300, [("/dev/sdx", {"weight": 5, "read-bytes-sec": 1000}), ("/dev/sdy", {"write-iops-sec": 7})]))
+        self.set(path, "SetBlockTuning", "('/dev/sdx', {'read-bytes-sec': <uint64 0>, 'weight': <uint32 0>}, @a{sv} {})")
+        self.assertEqual(self.of(path, "GetBlockTuning"), (300, [("/dev/sdy", {"write-iops-sec": 7})]))
+        self.refuses(path, "SetBlockTuning", "('', {'read-bytes-sec': <uint64 5>}, @a{sv} {})", "InvalidArgument",
+                     "without a device, only 'weight' can be set; the other values are of one device")
+        for device in ("/srv/image", "sda", "/dev/../etc/passwd"):
+            self.refuses(path, "SetBlockTuning", f"('{device}', {{'weight': <uint32 5>}}, @a{{sv}} {{}})", "InvalidArgument",
+                         f"'{device}' is not a block device of the host's, below /dev")
+
+    def test_values_that_are_refused(self):
+        path = self.web()
+        before = self.client.xml(path)
+        for member, values, message in (
+                ("SetCPUTuning", "@a{sv} {}", "no value was given"),
+                ("SetCPUTuning", "{'period-usec': <uint64 999>}", "value 'period-usec': 999 is not from 1000 to 1000000"),
+                ("SetCPUTuning", "{'quota-usec': <int64 999>}", "value 'quota-usec': 999 is not from 1000 to 17592186044415"),
+                ("SetCPUTuning", f"{{'emulator-quota-usec': <int64 {2 ** 63 - 1}>}}",
+                 f"value 'emulator-quota-usec': {2 ** 63 - 1} is not from 1000 to 17592186044415"),
+                ("SetMemoryTuning", f"{{'hard-limit': <uint64 {64 * MIB}>, 'swap-hard-limit': <uint64 {MIB}>}}",
+                 f"value 'swap-hard-limit': memory and swap together cannot be less than 'hard-limit', {64 * MIB} bytes"),
+                ("SetNUMATuning", "{'nodes': <'a'>}", "'a' is not a list of CPUs such as 0-3,^2,7"),
+                ("SetNUMATuning", "@a{sv} {}", "no value was given")):
+            with self.subTest(f"{member} {values}"):
+                self.refuses(path, member, f"({values}, @a{{sv}} {{}})", "InvalidArgument", message)
+        for values in ("{'shares': <uint64 262145>}", "{'nonsense': <uint64 1>}", "{'shares': <'many'>}"):
+            failure = self.client.fails(path, DOMAIN, "SetCPUTuning", variant(f"({values}, @a{{sv}} {{}})"))
+            self.assertEqual(failure.name, ERROR + "InvalidArgument")
+        self.refuses(path, "SetNUMATuning", "({'mode': <'interleave'>}, @a{sv} {})", "UnsupportedConfiguration",
+                     "domain 'web': <numatune><memory mode='interleave'>: only strict and restrictive are supported by virtbus yet")
+        self.refuses(path, "SetCPUTuning", f"({{'shares': <uint64 5>}}, {BOTH})", "InvalidState", OFF)
+        self.assertEqual(self.client.xml(path), before)
+
+    def test_of_a_transient_domain(self):
+        path = self.client.create(xml("web"))
+        for member in ("ListIOThreads", "GetCPUTuning", "GetMemoryTuning", "GetBlockTuning", "GetNUMATuning", "ListVCPUs", "GetEmulatorAffinity"):
+            self.refuses(path, member, f"({CONFIG},)", "InvalidState", TRANSIENT)
+            self.of(path, member)
+        self.refuses(path, "SetMemoryTuning", f"({{'hard-limit': <uint64 1>}}, {CONFIG})", "InvalidState", TRANSIENT)
+
+    def test_actions(self):
+        path = self.web(start=True)
+        self.set(path, "SetLifecycleAction", f"('reboot', 'destroy', {BOTH})")
+        self.set(path, "SetLifecycleAction", f"('crash', 'coredump-restart', {CONFIG})")
+        self.assertIn("<on_reboot>destroy</on_reboot>", self.client.xml(path))
+        self.assertIn("<on_crash>coredump-restart</on_crash>", self.client.xml(path, "{'inactive': <true>}"))
+        self.refuses(path, "SetLifecycleAction", "('reboot', 'coredump-destroy', @a{sv} {})", "InvalidArgument",
+                     "action 'coredump-destroy': only a crash can be followed by it")
+        # The emulator knows it, too: what would be a reboot ends the guest.
+        changes = self.changes()
+        self.client.domain(path, "Reset")
+        changes.wait_for(path, "State", "shutoff")
+
+
+class Scope(TuningCase):
+    def setUp(self):
+        super(QemuCase, self).setUp()
+        self.manager = self.enter(ServiceManager(self.bus))
+        self.qemud = self.enter(Qemud(self.bus))
+        self.client = self.enter(QemuClient(self.bus))
+        self.addCleanup(self.end_guests)
+
+    def test_limits_reach_it(self):
+        path = self.web(start=True)
+        none = 2 ** 64 - 1
+        self.set(path, "SetCPUTuning", f"({{'shares': <uint64 512>, 'quota-usec': <int64 20000>}}, {BOTH})")
+        self.assertEqual(self.manager.told, [("CPUWeight", 512), ("CPUQuotaPerSecUSec", 200000)])
+        self.set(path, "SetCPUTuning", "({'quota-usec': <int64 -1>}, @a{sv} {})")
+        self.assertEqual(self.manager.told, [("CPUWeight", 512), ("CPUQuotaPerSecUSec", none)])
+        self.assertEqual(self.of(path, "GetCPUTuning", CONFIG)[0]["quota-usec"], 20000)
+
+        self.set(path, "SetMemoryTuning", f"({{'soft-limit': <uint64 {64 * MIB}>}}, @a{{sv}} {{}})")
+        self.assertEqual(self.manager.told, [("MemoryMax", none), ("MemoryHigh", 64 * MIB), ("MemorySwapMax", none)])
+        self.set(path, "SetNUMATuning", "({'nodes': <'0'>}, @a{sv} {})")
+        self.assertEqual(self.manager.told, [("AllowedMemoryNodes", [1])])
+        self.set(path, "SetNUMATuning", "({'nodes': <''>}, @a{sv} {})")
+        self.assertEqual(self.manager.told, [("AllowedMemoryNodes", [])])
+        self.refuses(path, "SetNUMATuning", "({'mode': <'restrictive'>}, @a{sv} {})", "InvalidState",
+                     "domain 'web': the NUMA mode of a guest that runs cannot be changed")
+
+        self.set(path, "SetBlockTuning", "('/dev/sdx', {'read-iops-sec': <uint32 9>}, @a{sv} {})")
+        self.assertEqual(self.manager.told, [
+            ("IOWeight", none), ("IODeviceWeight", []), ("IOReadBandwidthMax", []), ("IOWriteBandwidthMax", []),
+            ("IOReadIOPSMax", []), ("IOReadIOPSMax", [("/dev/sdx", 9)]), ("IOWriteIOPSMax", [])])
+
+    def test_what_it_does_not_take_is_not_set(self):
+        path = self.web(start=True)
+        self.manager.refuses = True
+        failure = self.client.fails(path, DOMAIN, "SetCPUTuning", variant(f"({{'shares': <uint64 512>}}, {BOTH})"))
+        self.assertEqual(failure.name, ERROR + "MachineFailed")
+        self.assertIn("not today", failure.message)
+        self.assertEqual((self.of(path, "GetCPUTuning", LIVE), self.of(path, "GetCPUTuning", CONFIG)), (({},), ({},)))
+        self.manager.refuses = False
+        self.set(path, "SetCPUTuning", f"({{'shares': <uint64 512>}}, {BOTH})")
+
+
+class NoScope(TuningCase):
+    def test_there_is_nothing_to_set(self):
+        path = self.web(start=True)
+        self.refuses(path, "SetCPUTuning", f"({{'shares': <uint64 512>}}, {BOTH})", "MachineFailed",
+                     "domain 'web': the guest has no scope whose limits could be changed")
+        self.assertEqual(self.of(path, "GetCPUTuning", CONFIG), ({},))
+
+
+if __name__ == "__main__":
+    unittest.main()
