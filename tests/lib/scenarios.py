@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs the scenarios of a folder in the throwaway host: what tests/system/run and tests/clients/run are made of.
+
+A scenario is an executable file named as a promise. It runs in the host, as root, from that folder below /usr/src/virtbus, and keeps its
+promise if it exits with 0 and, where it prints lines that begin with "ok" or "not ok", none is "not ok"; each of these then counts.
+77 means that it cannot be tested here. A line "# scenario: WORDS" near its top may ask for:
+
+        reference           that a second implementation keeps the promise, too, where a suite has one
+        own-host            a host that nobody has used, and nobody uses after it; else scenarios share one
+        outside             to be run beside the host, with HOST set for tests/host: to reboot it, say
+        with=PKG,PKG        Debian packages in the host; implies own-host
+        deadline=SECONDS    180 unless told
+
+A shared host is made anew after a scenario that failed or left a guest, a definition or a unit of its own behind.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+SOURCE_IN_HOST = "/usr/src/virtbus"
+HOST = SOURCE / "tests" / "host"
+NOT_SCENARIOS = ("run", "leftovers", "compare-domain-xml", "virsh-table")
+WISHES = ("outside", "own-host", "reference")
+DEADLINE = 180
+CANNOT = 77
+JOURNAL_LINES = 60
+
+
+@dataclass
+class Suite:
+    """A folder of scenarios, and the host that it wants."""
+
+    folder: Path
+    host: str                 # its name
+    packages: str = ""        # in every host of this suite
+    environment: tuple = ()   # NAME=VALUE for each scenario
+    identifiers: tuple = ("virtqemud", "systemd")  # whose journal is shown with a failure
+
+    def call(self, *arguments, **options):
+        """Runs tests/host for this suite's host."""
+        return subprocess.run([HOST, *arguments], env={**os.environ, "HOST": self.host}, stdin=subprocess.DEVNULL, check=False, text=True,
+                              errors="replace", **options)
+
+    def ask(self, *arguments):
+        """The same, for what it prints."""
+        return self.call(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def in_host(self, name):
+        return f"{SOURCE_IN_HOST}/{self.folder.relative_to(SOURCE)}/{name}"
+
+
+class Scenario:
+    def __init__(self, path):
+        self.path, self.name = path, path.name
+        head = path.read_text(encoding="utf-8").splitlines()[:15]
+        words = [word for line in head for word in line.partition("# scenario:")[2].split()]
+        self.wishes = {word for word in words if word in WISHES}
+        self.outside = "outside" in words
+        options = dict(word.split("=", 1) for word in words if "=" in word)
+        self.packages = options.pop("with", None)
+        self.deadline = int(options.pop("deadline", DEADLINE))
+        self.own_host = "own-host" in words or self.packages is not None
+        unknown = [word for word in words if word not in WISHES and "=" not in word] + list(options)
+        if unknown:
+            raise SystemExit(f"{path}: no such wish: {unknown[0]}")
+
+
+class SharedHost:
+    """Boots when first needed, and again when what it has become is not to be relied on."""
+
+    def __init__(self, suite):
+        self.suite = suite
+        self.is_up = False
+
+    def need(self, scenario):
+        if self.is_up and not scenario.own_host:
+            return ""
+        self.drop()
+        packages = ",".join(words for words in (self.suite.packages, scenario.packages) if words)
+        result = self.suite.ask("up", *(["--with", packages] if packages else []))
+        self.is_up = True  # as far as it came
+        return "" if result.returncode == 0 else result.stdout or "the host did not come up"
+
+    def drop(self):
+        if self.is_up:
+            self.suite.call("down")
+        self.is_up = False
+
+    def journal(self):
+        command = ["journalctl", "--boot", "--no-pager", f"--lines={JOURNAL_LINES}", "--output=short-precise",
+                   *[f"--identifier={identifier}" for identifier in self.suite.identifiers]]
+        return self.suite.ask("run", *command).stdout
+
+    def leftovers(self):
+        """What a scenario should have taken with it."""
+        return self.suite.ask("run", f"{SOURCE_IN_HOST}/tests/system/leftovers").stdout
+
+
+def execute(suite, scenario):
+    """Runs it up to its deadline; returns its exit status, None if it was ended, and what it printed."""
+    if scenario.outside:
+        command = [scenario.path]
+    else:
+        command = [HOST, "run", "env", *suite.environment, suite.in_host(scenario.name)]
+    with subprocess.Popen(command, env={**os.environ, "HOST": suite.host}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, start_new_session=True) as process:
+        try:
+            output, _ = process.communicate(timeout=scenario.deadline)
+            status = process.returncode
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            status = None
+    return status, output.decode(errors="replace")
+
+
+def results_of(scenario, status, output):
+    """One result for each line of its own, else one for all; plus one for an end that no line foretold."""
+    lines = re.findall(r"^(ok|not ok)\b[ \d-]*(.*)$", output, re.MULTILINE)
+    results = [{"name": f"{scenario.name}: {what}", "good": word == "ok", "log": output} for word, what in lines]
+    if status == CANNOT:
+        return [], True
+    if status is None:
+        output += f"\nended by force: not done within {scenario.deadline} s"
+    if status != 0 and all(result["good"] for result in results) or not results:
+        results.append({"name": scenario.name, "good": status == 0, "log": f"{output}\nexit status {status}"})
+    return results, all(result["good"] for result in results)
+
+
+def run(scenario, shared):
+    begun = time.monotonic()
+    problem = shared.need(scenario)
+    if problem:
+        shared.drop()
+        return [{"name": scenario.name, "good": False, "log": problem}]
+    status, output = execute(shared.suite, scenario)
+    results, good = results_of(scenario, status, output)
+    if good and not scenario.own_host:
+        left = shared.leftovers()
+        if left:
+            good = False
+            results.append({"name": f"{scenario.name}: leaves nothing behind", "good": False, "log": left})
+    if not good:
+        journal = shared.journal()
+        for result in results:
+            result["log"] += f"\n-- journal\n{journal}"
+    if not good or scenario.own_host:
+        shared.drop()
+    word = "ok" if good else "not ok"
+    print(f"{word:6} {scenario.name} ({time.monotonic() - begun:.1f} s{', cannot be tested here' if status == CANNOT else ''})", flush=True)
+    return results
+
+
+def scenarios(folder, names):
+    found = [Scenario(path) for path in sorted(folder.iterdir())
+             if path.is_file() and os.access(path, os.X_OK) and path.suffix == "" and path.name not in NOT_SCENARIOS]
+    unknown = set(names) - {scenario.name for scenario in found}
+    if unknown:
+        raise SystemExit(f"{folder.name}: no scenario {', '.join(sorted(unknown))}")
+    # Those that share a host first, so that it is booted once.
+    return sorted((one for one in found if not names or one.name in names), key=lambda one: one.own_host)
+
+
+def run_all(suite, wanted):
+    """Runs these scenarios one after the other; returns what has come of each."""
+    shared, results = SharedHost(suite), []
+    suite.call("down")
+    try:
+        for scenario in wanted:
+            results += [{"scenario": scenario.name, **result} for result in run(scenario, shared)]
+    finally:
+        suite.call("down")
+    return results
+
+
+def main(suite, wish, arguments):
+    """The command: [--results FILE] [SCENARIO…]; of all scenarios only those with this wish, if any. Returns its exit status."""
+    file = None
+    if arguments[:1] == ["--results"]:
+        file, arguments = Path(arguments[1]), arguments[2:]
+    subprocess.run([SOURCE / "tests" / "guest" / "make"], check=True)
+    results = run_all(suite, [one for one in scenarios(suite.folder, arguments) if not wish or wish in one.wishes])
+    if file:
+        file.write_text(json.dumps(results), encoding="utf-8")
+    bad = [result for result in results if not result["good"]]
+    for result in bad:
+        print(f"\nnot ok: {result['name']}\n{result['log']}")
+    print(f"{len(results) - len(bad)} of {len(results)} kept their promise")
+    return 1 if bad else 0
+
+
+def command(suite, wish=None):
+    """main() with the arguments and the exit of a program."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        sys.exit(main(suite, wish, sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
