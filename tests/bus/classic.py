@@ -224,6 +224,8 @@ class Proxy(harness.Program):
         return found
 
     def worker(self, uid):
+        """The one of that user, who has connected; the listener may still be about to start it."""
+        harness.wait_until(lambda: self.workers(uid))
         (pid,) = self.workers(uid)
         return pid
 
