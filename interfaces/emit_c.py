@@ -188,7 +188,7 @@ def source(interface):
     names = Names(interface)
     parts = [
         f"/* Generated from {interface.name}.xml. */",
-        f'#include "interfaces/{snake(base(interface.name))}.h"\n',
+        f'#include "interfaces/{snake(base(interface.name)).replace("_", "-")}.h"\n',
         '#include "interfaces/actions.h"\n',
     ]
     for member in called_members(interface):
