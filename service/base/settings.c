@@ -24,7 +24,20 @@ static const Unit duration_units[] = {
         { "", 1000000 },          { "us", 1 },            { "ms", 1000 },           { "s", 1000000 },
         { "min", 60 * 1000000 }, { "h", 3600 * 1000000ull }, { NULL },
 };
+static const Unit delay_units[] = {
+        { "", 1000 },            { "us", 1 },            { "ms", 1000 },           { "s", 1000000 },
+        { "min", 60 * 1000000 }, { "h", 3600 * 1000000ull }, { NULL },
+};
 static const Unit no_units[] = { { "", 1 }, { NULL } };
+
+static const Unit *units_of(VbSettingKind kind) {
+        switch (kind) {
+        case VB_SETTING_SIZE: return size_units;
+        case VB_SETTING_DURATION: return duration_units;
+        case VB_SETTING_DELAY: return delay_units;
+        default: return no_units;
+        }
+}
 
 static void *member(void *target, const VbSetting *setting) {
         return (char *) target + setting->offset;
@@ -35,7 +48,9 @@ static void clear(const VbSetting *setting, void *target) {
         case VB_SETTING_BOOL: *(bool *) member(target, setting) = false; break;
         case VB_SETTING_NUMBER:
         case VB_SETTING_SIZE:
-        case VB_SETTING_DURATION: *(uint64_t *) member(target, setting) = 0; break;
+        case VB_SETTING_DURATION:
+        case VB_SETTING_DELAY: *(uint64_t *) member(target, setting) = 0; break;
+        case VB_SETTING_WORD: *(int *) member(target, setting) = 0; break;
         case VB_SETTING_STRING:
         case VB_SETTING_PATH: g_clear_pointer((char **) member(target, setting), g_free); break;
         case VB_SETTING_LIST: g_clear_pointer((char ***) member(target, setting), g_strfreev); break;
@@ -92,16 +107,21 @@ static char **parse_list(const char *text) {
 
 /* Nothing changes unless the value is good. */
 static int set(const VbSetting *setting, void *target, const char *text) {
-        const Unit *units = setting->kind == VB_SETTING_SIZE       ? size_units
-                            : setting->kind == VB_SETTING_DURATION ? duration_units
-                                                                   : no_units;
+        int word;
 
         switch (setting->kind) {
         case VB_SETTING_BOOL: return parse_bool(text, member(target, setting));
         case VB_SETTING_NUMBER:
         case VB_SETTING_SIZE:
         case VB_SETTING_DURATION:
-                return parse_number(text, units, setting->min, setting->max, member(target, setting));
+        case VB_SETTING_DELAY:
+                return parse_number(text, units_of(setting->kind), setting->min, setting->max, member(target, setting));
+        case VB_SETTING_WORD:
+                word = vb_string_table_find(setting->words, text);
+                if (word < 0)
+                        return word;
+                *(int *) member(target, setting) = word;
+                return 0;
         case VB_SETTING_PATH:
                 if (text[0] != '/')
                         return -EINVAL;
@@ -121,22 +141,42 @@ static int set(const VbSetting *setting, void *target, const char *text) {
         return 0;
 }
 
-static const char *expected(VbSettingKind kind) {
-        switch (kind) {
-        case VB_SETTING_BOOL: return "yes or no";
-        case VB_SETTING_NUMBER: return "a number";
-        case VB_SETTING_SIZE: return "a size like 64K, 10M or 2G";
-        case VB_SETTING_DURATION: return "a time like 500ms, 30s or 2min";
-        case VB_SETTING_PATH: return "an absolute path";
-        default: return "a text";
+static char *expected(const VbSetting *setting) {
+        switch (setting->kind) {
+        case VB_SETTING_BOOL: return g_strdup("yes or no");
+        case VB_SETTING_NUMBER: return g_strdup("a number");
+        case VB_SETTING_SIZE: return g_strdup("a size like 64K, 10M or 2G");
+        case VB_SETTING_DURATION:
+        case VB_SETTING_DELAY: return g_strdup("a time like 500ms, 30s or 2min");
+        case VB_SETTING_PATH: return g_strdup("an absolute path");
+        case VB_SETTING_WORD: {
+                g_autofree char *words = g_strjoinv(", ", (char **) setting->words->words);
+
+                return g_strconcat("one of ", words, NULL);
+        }
+        default: return g_strdup("a text");
         }
 }
 
-static const VbSetting *find(const VbSetting *table, const char *key) {
-        for (; table->key; table++)
-                if (strcmp(table->key, key) == 0)
-                        return table;
+static const VbSetting *find(const VbSettingsPart *parts, const char *key, void **ret_target) {
+        for (; parts->table; parts++)
+                for (const VbSetting *setting = parts->table; setting->key; setting++)
+                        if (strcmp(setting->key, key) == 0) {
+                                *ret_target = parts->target;
+                                return setting;
+                        }
         return NULL;
+}
+
+static void log_bad_value(const VbSetting *setting, const char *value, const char *path, unsigned number, int r) {
+        bool is_time = setting->kind == VB_SETTING_DURATION || setting->kind == VB_SETTING_DELAY;
+        g_autofree char *good = expected(setting);
+
+        if (r == -ERANGE)
+                vb_log_warning("%s:%u: %s: '%.64s' is out of range (%" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT "%s); ignored",
+                               path, number, setting->key, value, setting->min, setting->max ?: UINT64_MAX, is_time ? " us" : "");
+        else
+                vb_log_warning("%s:%u: %s: '%.64s' is not %s; ignored", path, number, setting->key, value, good);
 }
 
 /* A value stands as it is, without blanks around it; or in double quotes, with \" and \\ inside. A comment may follow. */
@@ -171,9 +211,10 @@ static int unquote(char *text, char **ret) {
 }
 
 /* false: a line that was not understood, and was logged. */
-static bool load_line(const VbSetting *table, void *target, const char *path, unsigned number, char *line) {
+static bool load_line(const VbSettingsPart *parts, const char *path, unsigned number, char *line) {
         const VbSetting *setting;
         char *equals, *key, *value;
+        void *target;
         int r;
 
         key = g_strstrip(line);
@@ -186,7 +227,7 @@ static bool load_line(const VbSetting *table, void *target, const char *path, un
         }
         *equals = '\0';
         (void) g_strchomp(key);
-        setting = find(table, key);
+        setting = find(parts, key, &target);
         if (!setting) {
                 vb_log_warning("%s:%u: unknown setting '%.64s'; ignored", path, number, key);
                 return false;
@@ -197,17 +238,13 @@ static bool load_line(const VbSetting *table, void *target, const char *path, un
                 return false;
         }
         r = set(setting, target, value);
-        if (r == -ERANGE)
-                vb_log_warning("%s:%u: %s: '%.64s' is out of range (%" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT "%s); ignored",
-                               path, number, key, value, setting->min, setting->max ?: UINT64_MAX,
-                               setting->kind == VB_SETTING_DURATION ? " us" : "");
-        else if (r < 0)
-                vb_log_warning("%s:%u: %s: '%.64s' is not %s; ignored", path, number, key, value, expected(setting->kind));
+        if (r < 0)
+                log_bad_value(setting, value, path, number, r);
         return r >= 0;
 }
 
 /* The number of lines that were not understood, or a negative errno. */
-static int load_file(const VbSetting *table, void *target, const char *path) {
+static int load_file(const VbSettingsPart *parts, const char *path) {
         g_autofree char *text = NULL;
         g_auto(GStrv) lines = NULL;
         vb_autofd fd = -EBADF;
@@ -222,7 +259,7 @@ static int load_file(const VbSetting *table, void *target, const char *path) {
                 return r;
         lines = g_strsplit(text, "\n", -1);
         for (unsigned i = 0; lines[i]; i++)
-                n += !load_line(table, target, path, i + 1, lines[i]);
+                n += !load_line(parts, path, i + 1, lines[i]);
         return n;
 }
 
@@ -244,20 +281,25 @@ static GPtrArray *list_drop_ins(const char *directory, const char *driver) {
         return files;
 }
 
-int vb_settings_load(const VbSetting *table, void *target, const char *directory, const char *driver) {
+static void set_fallbacks(const VbSettingsPart *part) {
+        vb_settings_done(part->table, part->target);
+        for (const VbSetting *setting = part->table; setting->key; setting++)
+                if (setting->fallback && set(setting, part->target, setting->fallback) < 0)
+                        g_error("setting '%s': bad fallback '%s'", setting->key, setting->fallback);
+}
+
+int vb_settings_load_parts(const VbSettingsPart *parts, const char *directory, const char *driver) {
         g_autofree char *name = g_strdup_printf("%s.conf", driver);
         g_autoptr(GPtrArray) files = list_drop_ins(directory, driver);
         int n = 0, failed = 0;
 
         g_ptr_array_insert(files, 0, g_build_filename(directory, name, NULL));
 
-        vb_settings_done(table, target);
-        for (const VbSetting *setting = table; setting->key; setting++)
-                if (setting->fallback && set(setting, target, setting->fallback) < 0)
-                        g_error("setting '%s': bad fallback '%s'", setting->key, setting->fallback);
+        for (const VbSettingsPart *part = parts; part->table; part++)
+                set_fallbacks(part);
 
         for (guint i = 0; i < files->len; i++) {
-                int r = load_file(table, target, files->pdata[i]);
+                int r = load_file(parts, files->pdata[i]);
 
                 if (r < 0)
                         failed = vb_log_warning_errno(r, "cannot read %s: %m; its settings are ignored",
@@ -266,6 +308,10 @@ int vb_settings_load(const VbSetting *table, void *target, const char *directory
                         n += r;
         }
         return failed < 0 ? failed : n;
+}
+
+int vb_settings_load(const VbSetting *table, void *target, const char *directory, const char *driver) {
+        return vb_settings_load_parts((const VbSettingsPart[]){ { table, target }, { NULL } }, directory, driver);
 }
 
 void vb_settings_done(const VbSetting *table, void *target) {

@@ -45,6 +45,7 @@ struct VbDaemon {
         VbDaemonLock *lock;
         sd_event *event;
         sd_bus *bus;
+        sd_bus *system_bus; /* of a session's daemon, once it is needed */
         VbObjects *objects;
         VbObject root;
         VbObjectKind root_kind;
@@ -397,6 +398,7 @@ static VbDaemon *daemon_free(VbDaemon *daemon) {
         sd_event_source_disable_unref(daemon->leave_timer);
         sd_bus_slot_unref(daemon->release_slot);
         sd_bus_slot_unref(daemon->filter_slot);
+        sd_bus_close_unref(daemon->system_bus);
         sd_bus_flush_close_unref(daemon->bus);
         sd_event_unref(daemon->event);
         vb_daemon_lock_release(daemon->lock);
@@ -450,6 +452,23 @@ sd_event *vb_daemon_event(VbDaemon *daemon) {
 
 sd_bus *vb_daemon_bus(VbDaemon *daemon) {
         return daemon->bus;
+}
+
+sd_bus *vb_daemon_system_bus(VbDaemon *daemon) {
+        int r;
+
+        if (!daemon->options.session)
+                return daemon->bus;
+        if (daemon->system_bus)
+                return daemon->system_bus;
+        r = sd_bus_open_system_with_description(&daemon->system_bus, daemon->info->program);
+        if (r >= 0)
+                r = sd_bus_attach_event(daemon->system_bus, daemon->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r < 0) {
+                vb_log_info("cannot connect to the system bus: %s", g_strerror(-r));
+                daemon->system_bus = sd_bus_close_unref(daemon->system_bus);
+        }
+        return daemon->system_bus;
 }
 
 VbObjects *vb_daemon_objects(VbDaemon *daemon) {

@@ -49,6 +49,8 @@ int vb_daemon_run(const VbDaemonInfo *info, int argc, char **argv);
 sd_event *vb_daemon_event(VbDaemon *daemon);
 /* The connection on which the daemon serves and calls others: the system's bus, or the session's. */
 sd_bus *vb_daemon_bus(VbDaemon *daemon);
+/* The system's bus, also in a session: for logind. There, NULL if it cannot be reached. Belongs to the daemon. */
+sd_bus *vb_daemon_system_bus(VbDaemon *daemon);
 VbObjects *vb_daemon_objects(VbDaemon *daemon);
 VbObject *vb_daemon_root(VbDaemon *daemon);
 const char *vb_daemon_driver(VbDaemon *daemon);

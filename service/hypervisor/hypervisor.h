@@ -5,6 +5,7 @@
 
 #include "base/writer.h"
 #include "hypervisor/driver.h"
+#include "hypervisor/host-settings.h"
 #include "hypervisor/registry.h"
 
 typedef struct VbAutostart VbAutostart;
@@ -21,6 +22,7 @@ struct VbHypervisor {
 
         /* configured */
         unsigned domains_per_user; /* 0: no limit */
+        VbHostSettings host;       /* when the host goes down and comes up; the driver reads them with its own */
         char *config_dir;          /* "/etc/virtbus/qemu" */
         char *autostart_dir;
         char *run_dir;             /* "/run/virtbus/qemu" */

@@ -59,13 +59,19 @@ static void find_guest_user(QemuDriver *driver) {
 static void use_settings(QemuDriver *driver) {
         driver->hypervisor->domains_per_user =
                 qemu_driver_is_session(driver) ? 0 : (unsigned) driver->settings.domains_per_user;
+        driver->hypervisor->host = driver->settings.host;
         find_guest_user(driver);
 }
 
 static int load_settings(QemuDriver *driver, sd_bus_error *reterr) {
+        const VbSettingsPart parts[] = {
+                { settings_table, &driver->settings },
+                { vb_host_settings_table(qemu_driver_is_session(driver)), &driver->settings.host },
+                { NULL },
+        };
         int r;
 
-        r = vb_settings_load(settings_table, &driver->settings, vb_daemon_config_dir(driver->daemon), "qemu");
+        r = vb_settings_load_parts(parts, vb_daemon_config_dir(driver->daemon), "qemu");
         if (r < 0)
                 return sd_bus_error_setf(reterr, VB_ERROR_OPERATION_FAILED, "cannot read the settings: %s", g_strerror(-r));
         return 0;

@@ -11,6 +11,7 @@ typedef struct QemuSettings {
         char **emulators;                /* allowed beside those in the standard folders */
         bool kvm;                        /* guests may use it */
         uint64_t domains_per_user;
+        VbHostSettings host;
 } QemuSettings;
 
 typedef struct QemuDriver {
