@@ -117,9 +117,14 @@ class Person:
         return None
 
 
+def daemon_of(path):
+    """The bus name of whose object it is."""
+    return ".".join(path.split("/")[1:4])
+
+
 def call_on(connection, path, interface, member, arguments, seconds, flags=Gio.DBusCallFlags.NONE, files=()):
     try:
-        reply, _ = connection.call_with_unix_fd_list_sync(NAME, path, interface, member, arguments, None, flags, seconds * 1000,
+        reply, _ = connection.call_with_unix_fd_list_sync(daemon_of(path), path, interface, member, arguments, None, flags, seconds * 1000,
                                                           Gio.UnixFDList.new_from_array(list(files)) if files else None, None)
     except GLib.Error as error:
         name = Gio.DBusError.get_remote_error(error) or "org.freedesktop.DBus.Error.NoReply"
