@@ -11,9 +11,12 @@ import errors
 
 ACTION = "org.virtbus.Action"
 ACTION_FOR = "org.virtbus.Action.For"
+TURN = "org.virtbus.Turn"
 EMITS_CHANGED = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
 PUBLIC = "public"
+# What a call may have to wait for: see service/bus/turn.h.
+TURNS = ("guest", "definition", "handler")
 ACTION_SUBJECTS = ("object", "caller", "administrator", "handler")
 # What the unmarshaller in service/bus/arguments.c knows.
 ARGUMENT_TYPES = {"y", "b", "n", "q", "i", "u", "x", "t", "d", "s", "o", "h", "as", "ao", "au", "a{sh}", "a{sv}"}
@@ -59,6 +62,7 @@ class Member:
     since: str
     actions: list[str] = dataclasses.field(default_factory=list)
     action_for: str = "object"
+    turns: list[str] = dataclasses.field(default_factory=list)
     errors: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     emits: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
     # methods and signals
@@ -175,7 +179,7 @@ class Reader:
 
     def method(self, element, member):
         self.only(element, {"name", "since"}, {"annotation", "doc", "arg", "error", "emits"})
-        self.annotations(element, member, {ACTION, ACTION_FOR})
+        self.annotations(element, member, {ACTION, ACTION_FOR, TURN})
         for child in element.findall("arg"):
             direction = child.get("direction")
             if direction == "in":
@@ -188,7 +192,7 @@ class Reader:
 
     def property(self, element, member):
         self.only(element, {"name", "since", "type", "access", "words"}, {"annotation", "doc", "error", "emits"})
-        self.annotations(element, member, {ACTION, ACTION_FOR, EMITS_CHANGED})
+        self.annotations(element, member, {ACTION, ACTION_FOR, TURN, EMITS_CHANGED})
         member.type = self.attribute(element, "type")
         member.words = (element.get("words") or "").split()
         if member.type not in PROPERTY_TYPES:
@@ -282,6 +286,11 @@ class Reader:
                 if value not in ACTION_SUBJECTS:
                     self.fail(f"{ACTION_FOR} is '{value}', not one of {' '.join(ACTION_SUBJECTS)}")
                 member.action_for = value
+            elif name == TURN:
+                member.turns = value.split()
+                for turn in member.turns:
+                    if turn not in TURNS:
+                        self.fail(f"{TURN} is '{turn}', not one of {' '.join(TURNS)}")
             else:
                 if value not in ("true", "const", "false"):
                     self.fail(f"{EMITS_CHANGED} is '{value}', not 'true', 'const' or 'false'")
@@ -292,6 +301,8 @@ class Reader:
             self.fail(f"names no action: add the annotation {ACTION} (\"{PUBLIC}\" if everyone may)")
         if PUBLIC in member.actions and len(member.actions) > 1:
             self.fail(f"is \"{PUBLIC}\" and names an action, too")
+        if member.is_public and member.turns:
+            self.fail("everyone may call it, so nobody can be made to wait for it")
 
     def error(self, element):
         self.only(element, {"name"}, set())

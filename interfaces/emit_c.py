@@ -299,6 +299,8 @@ def method_row(names, interface, member):
     ]
     if not member.is_public:
         rows += [f".actions = {handler}_actions", f".action_for = VB_ACTION_FOR_{member.action_for.upper()}"]
+    if member.turns and member.turns != ["handler"]:
+        rows.append(f".turns = {' | '.join('VB_TURN_' + turn.upper() for turn in member.turns)}")
     rows += [f".signature = {quote(signature(member.inputs))}", f".result = {quote(signature(member.outputs))}",
              f".invoke = invoke_{handler}"]
     body = "".join(f"        {row},\n" for row in rows)

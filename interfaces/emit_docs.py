@@ -16,6 +16,8 @@ Every member of every interface, with what it needs, gives, refuses and announce
 - **Order**: a reply comes last, after the `PropertiesChanged`, signals and `InterfacesAdded`/`InterfacesRemoved` of all that the call changed, and after its job was removed.
 - **Action** is what polkit is asked. "own" means that `ACTION-own` is asked instead when the object belongs to the caller. Nobody is asked about `public` members, nor about reading properties.
   A refusal is `org.freedesktop.DBus.Error.AccessDenied`, or `…InteractiveAuthorizationRequired` where a password would help and the caller did not allow asking for it.
+- **Turn**: of calls that change the same, each waits for those before it, up to the time that setting `turn_timeout` allows (30 seconds): then it is `Timeout`, and the message names what is still under way.
+  When its turn has come, everything is looked up anew, rights included. Reading waits for nobody, nor does `Destroy`, which ends what is under way.
 - **Errors** are below `org.virtbus.Error.`; their list is at the end. Every method can also give `InvalidArgument`, `NotSupported` (the driver does not offer it) and `LimitExceeded` (too many calls wait at once).
 """
 
@@ -64,7 +66,7 @@ def describe_property(member):
     announced = {"true": "", "const": ", never changes", "false": ", changes are not announced"}[member.emits_changed]
     parts = [f"#### `{member.name}` {member.type} ({access}{announced})", "", member.doc, ""]
     if member.writable:
-        parts += [f"To write: {action_line(member)}", ""]
+        parts += [f"To write: {action_line(member)}", "", *turn_lines(member)]
     return parts + describe_consequences(member)
 
 
@@ -72,7 +74,7 @@ def describe_method(member):
     inputs = ", ".join(f"{argument.type} {argument.name}" for argument in member.inputs)
     outputs = ", ".join(f"{argument.type} {argument.name}" for argument in member.outputs)
     arrow = f" → ({outputs})" if outputs else ""
-    parts = [f"#### `{member.name}({inputs}){arrow}`", "", member.doc, "", f"Action: {action_line(member)}", ""]
+    parts = [f"#### `{member.name}({inputs}){arrow}`", "", member.doc, "", f"Action: {action_line(member)}", "", *turn_lines(member)]
     for argument in member.inputs:
         parts += describe_argument(argument)
     parts += [f"- → `{argument.name}` {argument.type}: {argument.doc}" for argument in member.outputs]
@@ -85,6 +87,13 @@ def action_line(member):
     names = " and ".join(f"`{action}`" for action in member.actions)
     subject = SUBJECTS[member.action_for]
     return f"{names} ({subject})" if subject else names
+
+
+def turn_lines(member):
+    if not member.turns:
+        return []
+    turns = "guest or definition, whichever is changed" if member.turns == ["handler"] else " and ".join(member.turns)
+    return [f"Turn: {turns}", ""]
 
 
 def describe_argument(argument):

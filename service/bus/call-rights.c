@@ -79,15 +79,6 @@ static void on_answered(VbAuthorizationWaiter *waiter, VbVerdict verdict) {
         (void) reference;
 }
 
-/* The caller has left while we asked: deny, with nobody to tell. */
-static void on_gone(VbPeerListener *listener, const sd_bus_error *error) {
-        VbCall *call = vb_container_of(listener, VbCall, gone);
-        g_autoptr(VbCall) reference = vb_call_wake(call);
-
-        call->replied = true;
-        (void) reference;
-}
-
 /* Asks, or finds the answer. 1: yes; 0: it waits now, with a reference of its own. */
 static int check(VbCall *call, const char *action, const VbSubject *subject, bool leaves_out, sd_bus_error *reterr) {
         g_autofree char *key = NULL;
@@ -128,9 +119,7 @@ static int check(VbCall *call, const char *action, const VbSubject *subject, boo
         }
         call->entered = true;
         call->asked = g_steal_pointer(&key);
-        call->gone.tell = on_gone;
-        vb_peer_watch(call->peer, &call->gone);
-        vb_call_suspend(call);
+        vb_call_suspend_while_there(call);
         return 0;
 }
 

@@ -18,6 +18,7 @@
  *   vb_call_run()        waits for the caller's uid if it is not known yet, and comes back;
  *                        finds the object (anew);
  *                        asks about each action that the member names, and comes back for each answer;
+ *                        waits for its turn if others change the same, and comes back;
  *                        invokes the handler, which may ask more by vb_call_require() and is then run again
  *   vb_call_send_reply() or vb_call_fail(), once
  *
@@ -33,12 +34,32 @@ void vb_call_suspend(VbCall *call) {
         (void) vb_call_ref(call);
 }
 
+/* The caller has left while we waited: give up, with nobody to tell. */
+static void on_gone(VbPeerListener *listener, const sd_bus_error *error) {
+        VbCall *call = vb_container_of(listener, VbCall, gone);
+        g_autoptr(VbCall) reference = vb_call_wake(call);
+
+        call->replied = true;
+        (void) reference;
+}
+
+void vb_call_suspend_while_there(VbCall *call) {
+        call->gone.tell = on_gone;
+        vb_peer_watch(call->peer, &call->gone);
+        vb_call_suspend(call);
+}
+
+VbCall *vb_turn_call(VbTurn *turn) {
+        return vb_container_of(turn, VbCall, turn);
+}
+
 VbCall *vb_call_wake(VbCall *call) {
         bool suspended = call->suspended;
 
         vb_peer_unlisten(&call->known);
         vb_peer_unlisten(&call->gone);
         vb_authorization_cancel(&call->waiter);
+        vb_turn_leave(&call->turn);
         if (call->entered)
                 vb_peer_leave(call->peer);
         call->entered = false;
@@ -249,6 +270,12 @@ int vb_call_identify(VbCall *call, sd_bus_error *reterr) {
         return 0;
 }
 
+static int take_turn(VbCall *call, VbObject *object, sd_bus_error *reterr) {
+        if (call->method->turns == 0 || !object->kind->turns)
+                return 1;
+        return vb_turn_take(object->kind->turns(object), call, call->method->turns, reterr);
+}
+
 static int run_steps(VbCall *call, sd_bus_error *reterr) {
         const char *path = sd_bus_message_get_path(call->message);
         VbObject *object;
@@ -267,6 +294,9 @@ static int run_steps(VbCall *call, sd_bus_error *reterr) {
         r = vb_call_authorize(call, object, reterr);
         if (r <= 0)
                 return r;
+        r = take_turn(call, object, reterr);
+        if (r <= 0)
+                return r;
         return call->method->invoke(call, object, vb_object_handlers(object, call->method->interface),
                                     call->args, reterr);
 }
@@ -278,6 +308,14 @@ void vb_call_run(VbCall *call) {
         r = run_steps(call, &error);
         if (r < 0 && !call->replied)
                 (void) vb_call_fail(call, r, &error);
+}
+
+void vb_call_run_in_turn(VbCall *call) {
+        g_autoptr(VbCall) reference = vb_call_wake(call);
+
+        call->turn.has_come = true;
+        vb_call_run(call);
+        (void) reference;
 }
 
 int vb_call_not_offered(VbCall *call, VbObject *object, const VbMethod *method, sd_bus_error *reterr) {

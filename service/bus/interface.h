@@ -11,6 +11,7 @@
 
 typedef struct VbCall VbCall;
 typedef struct VbBusInterface VbBusInterface;
+typedef struct VbDaemon VbDaemon;
 typedef struct VbObject VbObject;
 
 /* A polkit action. own is the one that is asked instead when the caller owns the object; NULL where nothing
@@ -28,6 +29,12 @@ typedef enum VbActionFor {
         VB_ACTION_FOR_ADMINISTRATOR, /* the daemon itself: never "own" */
         VB_ACTION_FOR_HANDLER, /* objects in the arguments: the handler asks by vb_call_require() */
 } VbActionFor;
+
+/* What of an object a call changes, where calls that change the same wait for one another (bus/turn.h). */
+typedef enum VbTurns {
+        VB_TURN_GUEST = 1 << 0,      /* what runs */
+        VB_TURN_DEFINITION = 1 << 1, /* what the disk has of it */
+} VbTurns;
 
 /* Words that an argument may be, as an enum: value n is words[n]. Of an array of strings it is a set, with
  * bit 1 << n for words[n]. */
@@ -92,6 +99,7 @@ typedef struct VbMethod {
         const void *defaults; /* what the args are before the message is read; args_size bytes */
         const VbAction *const *actions; /* all of them are needed, ends with NULL; NULL: public */
         VbActionFor action_for;
+        VbTurns turns; /* waited for before the handler runs; 0: none */
         const char *signature; /* of the call; of a property's setter: the property's type */
         const char *result; /* signature of the reply */
         int (*invoke)(VbCall *call, VbObject *object, const void *handlers, const void *args,

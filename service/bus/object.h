@@ -33,9 +33,9 @@
 #include "base/cleanup.h"
 #include "bus/interface.h"
 
-typedef struct VbDaemon VbDaemon;
 typedef struct VbObjectKind VbObjectKind;
 typedef struct VbObjects VbObjects;
+typedef struct VbTurnQueue VbTurnQueue;
 
 #define VB_OBJECT_INTERFACES_MAX 4
 
@@ -58,6 +58,7 @@ struct VbObjectKind {
         const char *prefix; /* the folder below the root: "domain"; NULL: the root object */
         const VbObjectInterface *interfaces; /* ends with an empty one */
         void (*describe)(VbObject *object, VbSubject *ret_subject); /* NULL: nameless and nobody's */
+        VbTurnQueue *(*turns)(VbObject *object); /* NULL: its calls never wait for one another */
 };
 
 /* Zeroed before the export; its fields are the bus layer's. */

@@ -190,6 +190,8 @@ static int apply(VbDomain *domain, const VbDomainDefinition *wanted, unsigned pa
         r = vb_domain_begin(domain, change->spec->what, on_applied, change, reterr);
         if (r < 0)
                 return r;
+        if (change->config)
+                vb_domain_operation_saves(domain);
         r = driver->apply(domain, change->spec->resource, wanted, part, reterr);
         if (r < 0)
                 vb_domain_abandon(domain);
@@ -206,6 +208,9 @@ int vb_domain_change(VbCall *call, VbDomain *domain, bool live, bool config, con
         r = vb_domain_choose_definitions(domain, live, config, &old_live, &old_config, reterr);
         if (r < 0)
                 return r;
+        r = vb_turn_take(domain->turns, call, (old_live ? VB_TURN_GUEST : 0) | (old_config ? VB_TURN_DEFINITION : 0), reterr);
+        if (r <= 0)
+                return r;
         if (old_live) {
                 part = try_edit(domain, /* live= */ true, spec, args, &new_live, reterr);
                 if (part < 0)
@@ -215,9 +220,6 @@ int vb_domain_change(VbCall *call, VbDomain *domain, bool live, bool config, con
                 r = try_edit(domain, /* live= */ false, spec, args, &new_config, reterr);
                 if (r < 0)
                         return r;
-                if (domain->saving)
-                        return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE, "domain '%s': %s is under way", domain->name,
-                                                 domain->saving);
         }
 
         change = g_new(Change, 1);

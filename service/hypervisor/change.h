@@ -27,7 +27,7 @@ typedef struct VbChangeSpec {
         bool told_by_events;    /* the guest's definition is changed when the guest has done its part, and not here */
 } VbChangeSpec;
 
-/* Makes the change, and replies to the call, whose method replies nothing. args live as long as the call. */
+/* Takes its turn, makes the change, and replies to the call, whose method replies nothing. args live as long as the call. */
 VB_MUST_USE int vb_domain_change(VbCall *call, VbDomain *domain, bool live, bool config, const VbChangeSpec *spec,
                                  const void *args, sd_bus_error *reterr);
 

@@ -22,7 +22,7 @@ static int begin(VbDomain *domain, const char *what, VbDone done, void *userdata
                 return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE, "domain '%s': %s is under way", domain->name,
                                          domain->saving);
 
-        domain->saving = what;
+        vb_domain_set_saving(domain, what);
         *ret = g_new(Change, 1);
         **ret = (Change){ .domain = domain, .owner = domain->owner, .done = done, .userdata = userdata };
         return 0;
@@ -41,7 +41,7 @@ static void end_failed(Change *change, int r, const char *what) {
         VbDomain *domain = change->domain;
 
         r = sd_bus_error_setf(&error, VB_ERROR_STORAGE_FAILED, "domain '%s': %s: %s", domain->name, what, g_strerror(-r));
-        domain->saving = NULL;
+        vb_domain_set_saving(domain, NULL);
         vb_domain_settle(domain);
         end(change, r, &error);
 }
@@ -56,7 +56,7 @@ static int check_persistent(const VbDomain *domain, sd_bus_error *reterr) {
 static void take_config(Change *change) {
         VbDomain *domain = change->domain;
 
-        domain->saving = NULL;
+        vb_domain_set_saving(domain, NULL);
         if (domain->owner != change->owner)
                 vb_registry_set_owner(domain->hypervisor->registry, domain, change->owner);
         vb_domain_set_config(domain, g_steal_pointer(&change->definition));
@@ -204,7 +204,7 @@ static void on_old_name_removed(int r, void *userdata) {
         if (r < 0) /* The new file is the newer one, and counts after a restart, too. */
                 vb_log_warning_for(VB_DOMAIN_LOG(domain), "domain '%s': the file with its old name cannot be removed: %s",
                                    domain->name, g_strerror(-r));
-        domain->saving = NULL;
+        vb_domain_set_saving(domain, NULL);
         end(change, 0, NULL);
 }
 
@@ -284,7 +284,7 @@ static void on_undefined(int r, void *userdata) {
                 return;
         }
 
-        domain->saving = NULL;
+        vb_domain_set_saving(domain, NULL);
         vb_domain_set_autostart(domain, false);
         vb_domain_set_autostart_once(domain, false);
         if (vb_domain_is_active(domain)) {
@@ -354,7 +354,7 @@ static void on_autostart_saved(int r, void *userdata) {
                 end_failed(change, r, "the link for autostart cannot be written");
                 return;
         }
-        change->domain->saving = NULL;
+        vb_domain_set_saving(change->domain, NULL);
         vb_domain_set_autostart(change->domain, change->value);
         end(change, 0, NULL);
 }
@@ -366,7 +366,7 @@ static void on_autostart_once_saved(int r, void *userdata) {
                 end_failed(change, r, "the link for autostart cannot be written");
                 return;
         }
-        change->domain->saving = NULL;
+        vb_domain_set_saving(change->domain, NULL);
         vb_domain_set_autostart_once(change->domain, change->value);
         end(change, 0, NULL);
 }

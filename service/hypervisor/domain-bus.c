@@ -83,6 +83,7 @@ static int on_start(VbCall *call, VbObject *object, const VbDomain1StartArgs *ar
                 .bypass_cache = args->options.bypass_cache,
                 .force_boot = args->options.force_boot,
                 .reset_nvram = args->options.reset_nvram,
+                .bind_to = args->options.bind ? call : NULL,
         };
 
         return begun(call, vb_domain_boot(vb_domain_of(object), &options, vb_call_reply_done, vb_call_ref(call), reterr));
@@ -270,6 +271,9 @@ static int on_set_metadata(VbCall *call, VbObject *object, const VbDomain1SetMet
 
         r = vb_domain_choose_definitions(domain, args->options.live, args->options.config, &live, &config, reterr);
         if (r < 0)
+                return r;
+        r = config ? vb_turn_take(domain->turns, call, VB_TURN_DEFINITION, reterr) : 1;
+        if (r <= 0)
                 return r;
 
         set = g_new(SetMetadata, 1);

@@ -55,6 +55,40 @@ void vb_domain_wait_off(VbDomain *domain, uint64_t timeout_usec, VbDone done, vo
                 (void) vb_log_warning_errno(r, "domain '%s': cannot limit the time to wait: %m", domain->name);
 }
 
+/* What no call can change now, as it is being changed. */
+static VbTurns busy(void *userdata, const char **ret_what) {
+        const VbDomain *domain = userdata;
+        VbTurns turns = 0;
+
+        if (domain->operation)
+                turns |= VB_TURN_GUEST | (domain->operation_saves ? VB_TURN_DEFINITION : 0);
+        if (domain->being_destroyed)
+                turns |= VB_TURN_GUEST;
+        if (domain->saving)
+                turns |= VB_TURN_DEFINITION;
+        *ret_what = domain->operation ?: domain->being_destroyed ? "destroy" : domain->saving;
+        return turns;
+}
+
+static VbSubject describe(void *userdata) {
+        const VbDomain *domain = userdata;
+
+        return (VbSubject){ .name = domain->name, .uuid = domain->uuid_string, .owner = domain->owner };
+}
+
+static void make_turns(VbDomain *domain) {
+        const VbTurnOwner owner = {
+                .daemon = domain->hypervisor->daemon,
+                .noun = "domain",
+                .busy = busy,
+                .describe = describe,
+                .userdata = domain,
+                .turn_timeout_usec = &domain->hypervisor->turn_timeout_usec,
+        };
+
+        domain->turns = vb_turn_queue_new(&owner);
+}
+
 int vb_domain_new(VbDomain **ret, VbHypervisor *hypervisor, const VbUuid *uuid, const char *name, uid_t owner) {
         g_autoptr(VbDomain) domain = g_new(VbDomain, 1);
         int r;
@@ -69,6 +103,7 @@ int vb_domain_new(VbDomain **ret, VbHypervisor *hypervisor, const VbUuid *uuid, 
                 .waiters = g_ptr_array_new(),
         };
         (void) vb_uuid_format(uuid, domain->uuid_string);
+        make_turns(domain);
 
         if (hypervisor->driver->attach) {
                 r = hypervisor->driver->attach(domain);
@@ -94,6 +129,7 @@ VbDomain *vb_domain_free(VbDomain *domain) {
         (void) sd_bus_error_setf(&error, VB_ERROR_CANCELED, "domain '%s': the daemon no longer has it", domain->name);
         vb_domain_finish(domain, -ECANCELED, &error);
         waiters_tell(g_steal_pointer(&domain->waiters), -ECANCELED, &error);
+        domain->turns = vb_turn_queue_free(domain->turns);
 
         (void) vb_caller_watch_free(domain->bound_to);
         (void) vb_idle_release(domain->hold);
@@ -232,14 +268,23 @@ void vb_domain_settle(VbDomain *domain) {
                 vb_registry_remove(domain->hypervisor->registry, domain);
 }
 
+/* Nothing is under way any more. */
+static void clear_operation(VbDomain *domain) {
+        domain->operation = NULL;
+        domain->operation_done = NULL;
+        domain->operation_userdata = NULL;
+        domain->operation_saves = false;
+        vb_turn_queue_advance(domain->turns);
+}
+
 void vb_domain_stopped(VbDomain *domain, VbDomainReason reason, int r, const sd_bus_error *error) {
         VbDone done = domain->operation_done;
         void *userdata = domain->operation_userdata;
         GPtrArray *waiters = domain->waiters;
 
         domain->waiters = g_ptr_array_new();
-        domain->operation = NULL;
-        domain->operation_done = NULL;
+        domain->being_destroyed = false;
+        clear_operation(domain);
 
         vb_domain_set_state(domain, VB_DOMAIN_SHUTOFF, reason);
         forget_guest(domain);
@@ -281,18 +326,25 @@ int vb_domain_begin(VbDomain *domain, const char *name, VbDone done, void *userd
         return 0;
 }
 
+void vb_domain_operation_saves(VbDomain *domain) {
+        domain->operation_saves = true;
+}
+
+void vb_domain_set_saving(VbDomain *domain, const char *what) {
+        domain->saving = what;
+        if (!what)
+                vb_turn_queue_advance(domain->turns);
+}
+
 void vb_domain_abandon(VbDomain *domain) {
-        domain->operation = NULL;
-        domain->operation_done = NULL;
+        clear_operation(domain);
 }
 
 void vb_domain_finish(VbDomain *domain, int r, const sd_bus_error *error) {
         VbDone done = domain->operation_done;
         void *userdata = domain->operation_userdata;
 
-        domain->operation = NULL;
-        domain->operation_done = NULL;
-        domain->operation_userdata = NULL;
+        clear_operation(domain);
         if (done)
                 done(r, error, userdata);
 }

@@ -15,6 +15,7 @@
 #include "bus/daemon.h"
 #include "bus/job.h"
 #include "bus/object.h"
+#include "bus/turn.h"
 #include "hypervisor/state.h"
 #include "model/domain.h"
 
@@ -71,7 +72,10 @@ struct VbDomain {
         const char *operation; /* "start": the one thing that changes the guest at the moment; or NULL */
         VbDone operation_done;
         void *operation_userdata;
+        bool operation_saves; /* … and the definition on the disk after it */
+        bool being_destroyed; /* … to its end, no call does anything else to the guest */
         const char *saving; /* "define": the one change of what the disk has; or NULL */
+        VbTurnQueue *turns; /* calls that wait until that has ended */
         GPtrArray *waiters; /* of those who wait for the guest to be off */
         VbCallerWatch *bound_to; /* destroy it when this caller leaves */
 
@@ -142,6 +146,12 @@ VB_MUST_USE int vb_domain_check_off(const VbDomain *domain, sd_bus_error *reterr
 /* Begins the one operation that a domain may have at a time; InvalidState names the one that is under way. name must be a
  * literal: it reads on from "domain 'web': ". done may be NULL. */
 VB_MUST_USE int vb_domain_begin(VbDomain *domain, const char *name, VbDone done, void *userdata, sd_bus_error *reterr);
+
+/* The operation that was just begun goes on to change what the disk has: nobody else may meanwhile. */
+void vb_domain_operation_saves(VbDomain *domain);
+
+/* What the disk has is being changed; what is a literal, or NULL: no more. */
+void vb_domain_set_saving(VbDomain *domain, const char *what);
 
 /* The operation has ended; calls its done. Nothing if there is none. */
 void vb_domain_finish(VbDomain *domain, int r, const sd_bus_error *error);

@@ -17,6 +17,7 @@ typedef struct VbStartOptions {
         bool bypass_cache;
         bool force_boot;
         bool reset_nvram;
+        VbCall *bind_to; /* the guest ends when this caller leaves; NULL: nobody's leaving ends it. Kept by who asked, until done() */
 
         /* The guest's state comes from a file; the definition is the saved one. */
         bool restore;

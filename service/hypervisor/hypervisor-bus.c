@@ -58,15 +58,6 @@ static void on_created(int r, const sd_bus_error *error, void *userdata) {
                 (void) vb_hypervisor1_reply_create(submission->call, path);
 }
 
-static void on_caller_gone(void *userdata) {
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        VbDomain *domain = userdata;
-
-        vb_log_info_for(VB_DOMAIN_LOG(domain), "domain '%s': ends with the client that created it", domain->name);
-        if (vb_domain_destroy(domain, /* graceful= */ false, NULL, NULL, &error) < 0)
-                vb_log_warning_for(VB_DOMAIN_LOG(domain), "%s", error.message);
-}
-
 /* The domain must be the one that the caller was allowed to touch. */
 static int check_unchanged(const Submission *submission, sd_bus_error *reterr) {
         const VbDomain *domain = vb_registry_find(submission->hypervisor->registry, &submission->uuid);
@@ -88,8 +79,11 @@ static int define(Submission *submission, sd_bus_error *reterr) {
 
 static int create(Submission *submission, sd_bus_error *reterr) {
         const VbHypervisor1CreateArgs *args = submission->create;
-        const VbStartOptions options = { .files = args->files, .paused = args->options.paused };
-        g_autoptr(VbCallerWatch) watch = NULL;
+        const VbStartOptions options = {
+                .files = args->files,
+                .paused = args->options.paused,
+                .bind_to = args->options.bind ? submission->call : NULL,
+        };
         VbDomain *domain;
         int r;
 
@@ -97,20 +91,11 @@ static int create(Submission *submission, sd_bus_error *reterr) {
                                             reterr);
         if (r < 0)
                 return r;
-        if (args->options.bind) {
-                r = vb_caller_watch_new(&watch, submission->call, on_caller_gone, domain, reterr);
-                if (r < 0) {
-                        vb_domain_settle(domain);
-                        return r;
-                }
-        }
-
         r = vb_domain_start(domain, g_steal_pointer(&submission->definition), &options, on_created, submission, reterr);
         if (r < 0)
                 return r;
 
         /* From here on the answer, and the submission, are on_created()'s. */
-        domain->bound_to = g_steal_pointer(&watch);
         if (!vb_object_is_exported(&domain->object)) {
                 r = vb_hypervisor_export_domain(submission->hypervisor, domain);
                 if (r < 0)
@@ -158,6 +143,11 @@ static int submit(Submission *given, const char *xml, bool validate, const VbAct
         if (r <= 0)
                 return r;
         submission->existed = domain != NULL;
+        if (domain) {
+                r = vb_turn_take(domain->turns, submission->call, submission->define ? VB_TURN_DEFINITION : VB_TURN_GUEST, reterr);
+                if (r <= 0)
+                        return r;
+        }
 
         r = driver->complete(submission->hypervisor, submission->definition, on_completed, submission, reterr);
         if (r < 0)

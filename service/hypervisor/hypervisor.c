@@ -30,6 +30,10 @@ static void describe(VbObject *object, VbSubject *ret_subject) {
         *ret_subject = (VbSubject){ .name = domain->name, .uuid = domain->uuid_string, .owner = domain->owner };
 }
 
+static VbTurnQueue *turns_of(VbObject *object) {
+        return vb_domain_of(object)->turns;
+}
+
 static void make_kind(VbHypervisor *hypervisor) {
         hypervisor->domain_handlers = vb_domain_layer_handlers;
         add_handlers(&hypervisor->domain_handlers, hypervisor->driver->domain_handlers,
@@ -41,6 +45,7 @@ static void make_kind(VbHypervisor *hypervisor) {
                 .prefix = "domain",
                 .interfaces = hypervisor->domain_interfaces,
                 .describe = describe,
+                .turns = turns_of,
         };
 }
 
@@ -68,6 +73,7 @@ int vb_hypervisor_new(VbHypervisor **ret, VbDaemon *daemon, const VbDriver *driv
                 .run_dir = g_build_filename(vb_daemon_run_dir(daemon), driver->name, NULL),
                 .state_dir = g_build_filename(vb_daemon_state_dir(daemon), driver->name, NULL),
                 .host_root = secure_getenv("VIRTBUS_HOST_ROOT") ?: "",
+                .turn_timeout_usec = 30 * UINT64_C(1000000),
                 .works = g_ptr_array_new(),
         };
         hypervisor->autostart_dir = g_build_filename(hypervisor->config_dir, "autostart", NULL);

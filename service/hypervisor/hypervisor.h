@@ -23,6 +23,7 @@ struct VbHypervisor {
         /* configured */
         unsigned domains_per_user; /* 0: no limit */
         VbHostSettings host;       /* when the host goes down and comes up; the driver reads them with its own */
+        uint64_t turn_timeout_usec;    /* how long a call waits for others that change the same domain */
         char *config_dir;          /* "/etc/virtbus/qemu" */
         char *autostart_dir;
         char *run_dir;             /* "/run/virtbus/qemu" */

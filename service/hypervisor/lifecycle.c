@@ -22,6 +22,15 @@ static int give_up(VbDomain *domain, int r) {
         return r;
 }
 
+static void on_caller_gone(void *userdata) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        VbDomain *domain = userdata;
+
+        vb_log_info_for(VB_DOMAIN_LOG(domain), "domain '%s': ends with the client that started it", domain->name);
+        if (vb_domain_destroy(domain, /* graceful= */ false, NULL, NULL, &error) < 0)
+                vb_log_warning_for(VB_DOMAIN_LOG(domain), "%s", error.message);
+}
+
 int vb_domain_start(VbDomain *domain, VbDomainDefinition *definition, const VbStartOptions *options, VbDone done,
                     void *userdata, sd_bus_error *reterr) {
         g_autoptr(VbDomainDefinition) live = definition;
@@ -33,6 +42,13 @@ int vb_domain_start(VbDomain *domain, VbDomainDefinition *definition, const VbSt
         r = vb_domain_begin(domain, "start", done, userdata, reterr);
         if (r < 0)
                 return r;
+
+        r = options->bind_to ? vb_caller_watch_new(&domain->bound_to, options->bind_to, on_caller_gone, domain, reterr) : 0;
+        if (r < 0) {
+                (void) give_up(domain, r);
+                vb_domain_settle(domain);
+                return r;
+        }
 
         if (!live)
                 live = vb_domain_definition_copy(domain->config);
@@ -179,9 +195,12 @@ int vb_domain_destroy(VbDomain *domain, bool graceful, VbDone done, void *userda
         if (domain->id < 0)
                 return vb_domain_check_active(domain, reterr);
 
+        domain->being_destroyed = !graceful;
         r = driver_of(domain)->destroy(domain, graceful, reterr);
-        if (r < 0)
+        if (r < 0) {
+                domain->being_destroyed = false;
                 return r;
+        }
         if (done)
                 vb_domain_wait_off(domain, graceful ? GRACEFUL_TIMEOUT_USEC : 0, done, userdata);
         return 0;

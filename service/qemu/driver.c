@@ -36,6 +36,8 @@ static const VbSetting settings_table[] = {
                 .help = "Whether guests may use KVM; with no, /dev/kvm is never opened to see what it can do."),
         SETTING("domains_per_user", VB_SETTING_NUMBER, domains_per_user, .fallback = "64", .max = 100000,
                 .help = "How many domains a user other than root may have; 0 for no limit."),
+        SETTING("turn_timeout", VB_SETTING_NUMBER, turn_timeout, .fallback = "30", .max = 3600,
+                .help = "How many seconds a call waits for others that change the same domain; 0: it is refused at once."),
         { .key = NULL },
 };
 
@@ -60,6 +62,7 @@ static void use_settings(QemuDriver *driver) {
         driver->hypervisor->domains_per_user =
                 qemu_driver_is_session(driver) ? 0 : (unsigned) driver->settings.domains_per_user;
         driver->hypervisor->host = driver->settings.host;
+        driver->hypervisor->turn_timeout_usec = driver->settings.turn_timeout * UINT64_C(1000000);
         find_guest_user(driver);
 }
 

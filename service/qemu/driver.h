@@ -12,6 +12,7 @@ typedef struct QemuSettings {
         bool kvm;                        /* guests may use it */
         uint64_t domains_per_user;
         VbHostSettings host;
+        uint64_t turn_timeout; /* seconds */
 } QemuSettings;
 
 typedef struct QemuDriver {

@@ -78,6 +78,8 @@ BROKEN = [
     ("a member that is there twice", 'signal name="Dried"', 'signal name="Name"', "Name is there twice"),
     ("an unknown annotation", 'name="org.virtbus.Action" value="org.virtbus.domain.modify"/>\n      <doc>Paints',
      'name="org.virtbus.Acton" value="org.virtbus.domain.modify"/>\n      <doc>Paints', "Thing1.Paint", "'org.virtbus.Acton'"),
+    ("a turn that there is not", '<doc>Paints it.', '<annotation name="org.virtbus.Turn" value="guest brush"/><doc>Paints it.', "Thing1.Paint", "'brush'"),
+    ("a turn of what everyone may call", 'value="org.virtbus.domain.modify"/>\n      <doc>Dries', 'value="public"/><annotation name="org.virtbus.Turn" value="guest"/>\n      <doc>Dries', "Thing1.Dry", "wait"),
     ("an unknown attribute", '<option name="coats"', '<option nane="coats" name="coats"', "'nane'"),
     ("an argument without direction", ' direction="out"', "", "'cost'", "direction"),
     ("a set without a name", '<options name="weather">', "<options>", "Thing1", "<options> has no name"),
