@@ -19,7 +19,9 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "bus/descriptors.h"
 #include "bus/object.h"
+#include "bus/restart.h"
 
 typedef struct VbDaemonInfo {
         const char *program; /* "virtqemud" */
@@ -35,6 +37,9 @@ typedef struct VbDaemonInfo {
         int (*start)(VbDaemon *daemon, sd_bus_error *reterr);
         /* SIGHUP and Daemon1.Reload; may be NULL. */
         int (*reload)(VbDaemon *daemon, sd_bus_error *reterr);
+        /* SIGUSR1: puts what the daemon knows and holds open into restart, for start() of the program that takes its place (bus/restart.h); it
+         * goes on as before if that fails. No call is under way. NULL: SIGUSR1 is not heard, and descriptors of the service manager are left alone. */
+        int (*save)(VbDaemon *daemon, VbRestart *restart, sd_bus_error *reterr);
         /* The daemon is about to leave, for whatever reason: nothing new is to be taken on that only this process would know
          * of. May be NULL. */
         void (*leaving)(VbDaemon *daemon);
@@ -63,6 +68,11 @@ const char *vb_daemon_state_dir(VbDaemon *daemon);
 const char *vb_daemon_cache_dir(VbDaemon *daemon);
 const char *vb_daemon_run_dir(VbDaemon *daemon);
 const char *vb_daemon_log_dir(VbDaemon *daemon);
+
+/* For start() of a daemon that has save(): the state that the run before left, NULL if this is no restart or its state is refused (and
+ * the log says why); and the descriptors that were received, NULL after start(). */
+VbRestart *vb_daemon_restart(VbDaemon *daemon);
+VbDescriptors *vb_daemon_descriptors(VbDaemon *daemon);
 
 void *vb_daemon_userdata(VbDaemon *daemon);
 void vb_daemon_set_userdata(VbDaemon *daemon, void *userdata);
