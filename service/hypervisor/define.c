@@ -225,9 +225,9 @@ static void on_new_name_saved(int r, void *userdata) {
         vb_domain1_changed(&domain->object, VB_DOMAIN1_NAME);
 
         if (domain->autostart)
-                vb_domain_file_link(hypervisor, domain->name, VB_DOMAIN_LINK_AUTOSTART, true, NULL, NULL);
+                vb_domain_file_set_autostart(domain, true, NULL, NULL);
         if (domain->autostart_once)
-                vb_domain_file_link(hypervisor, domain->name, VB_DOMAIN_LINK_AUTOSTART_ONCE, true, NULL, NULL);
+                vb_domain_file_set_autostart_once(domain, true, NULL, NULL);
         vb_domain_file_remove(domain, old, on_old_name_removed, change);
 }
 
@@ -371,7 +371,7 @@ static void on_autostart_once_saved(int r, void *userdata) {
         end(change, 0, NULL);
 }
 
-static int save_link(VbDomain *domain, VbDomainLink link, bool on, VbWriterCallback saved, VbDone done, void *userdata,
+static int save_mark(VbDomain *domain, VbDomainFileMark set, bool on, VbWriterCallback saved, VbDone done, void *userdata,
                      sd_bus_error *reterr) {
         Change *change = NULL;
         int r;
@@ -383,15 +383,15 @@ static int save_link(VbDomain *domain, VbDomainLink link, bool on, VbWriterCallb
         if (r < 0)
                 return r;
         change->value = on;
-        vb_domain_file_link(domain->hypervisor, domain->name, link, on, saved, change);
+        set(domain, on, saved, change);
         return 0;
 }
 
 int vb_domain_save_autostart(VbDomain *domain, bool autostart, VbDone done, void *userdata, sd_bus_error *reterr) {
-        return save_link(domain, VB_DOMAIN_LINK_AUTOSTART, autostart, on_autostart_saved, done, userdata, reterr);
+        return save_mark(domain, vb_domain_file_set_autostart, autostart, on_autostart_saved, done, userdata, reterr);
 }
 
 int vb_domain_save_autostart_once(VbDomain *domain, bool autostart_once, VbDone done, void *userdata, sd_bus_error *reterr) {
-        return save_link(domain, VB_DOMAIN_LINK_AUTOSTART_ONCE, autostart_once, on_autostart_once_saved, done, userdata,
+        return save_mark(domain, vb_domain_file_set_autostart_once, autostart_once, on_autostart_once_saved, done, userdata,
                          reterr);
 }

@@ -116,7 +116,7 @@ static int on_destroy(VbCall *call, VbObject *object, const VbDomain1DestroyArgs
 }
 
 static int on_suspend(VbCall *call, VbObject *object, const VbDomain1SuspendArgs *args, sd_bus_error *reterr) {
-        return begun(call, vb_domain_suspend(vb_domain_of(object), vb_call_reply_done, vb_call_ref(call), reterr));
+        return begun(call, vb_domain_suspend(vb_domain_of(object), VB_REASON_USER, vb_call_reply_done, vb_call_ref(call), reterr));
 }
 
 static int on_resume(VbCall *call, VbObject *object, const VbDomain1ResumeArgs *args, sd_bus_error *reterr) {

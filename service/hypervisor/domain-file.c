@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,9 +23,8 @@ char *vb_domain_file_path(const VbHypervisor *hypervisor, const char *name) {
         return g_strdup_printf("%s/%s" SUFFIX, hypervisor->config_dir, name);
 }
 
-static char *link_path(const VbHypervisor *hypervisor, const char *name, VbDomainLink link) {
-        return g_strdup_printf("%s/%s%s", hypervisor->autostart_dir, name,
-                               link == VB_DOMAIN_LINK_AUTOSTART ? SUFFIX : ONCE_SUFFIX);
+static char *mark_path(const VbHypervisor *hypervisor, const char *name, const char *suffix) {
+        return g_strdup_printf("%s/%s%s", hypervisor->autostart_dir, name, suffix);
 }
 
 static GBytes *format_file(const VbHypervisor *hypervisor, const VbDomainDefinition *definition) {
@@ -49,17 +49,40 @@ void vb_domain_file_save(VbHypervisor *hypervisor, const VbDomainDefinition *def
         vb_writer_write(hypervisor->writer, path, bytes, 0600, done, userdata);
 }
 
-void vb_domain_file_link(VbHypervisor *hypervisor, const char *name, VbDomainLink link, bool on, VbWriterCallback done,
-                         void *userdata) {
-        g_autofree char *path = link_path(hypervisor, name, link);
-        g_autofree char *target = NULL;
+static void remove_mark(const VbHypervisor *hypervisor, const char *name, const char *suffix, VbWriterCallback done,
+                        void *userdata) {
+        g_autofree char *path = mark_path(hypervisor, name, suffix);
+
+        vb_writer_unlink(hypervisor->writer, path, done, userdata);
+}
+
+void vb_domain_file_set_autostart(const VbDomain *domain, bool on, VbWriterCallback done, void *userdata) {
+        VbHypervisor *hypervisor = domain->hypervisor;
+        g_autofree char *path = NULL, *target = NULL;
 
         if (!on) {
-                vb_writer_unlink(hypervisor->writer, path, done, userdata);
+                remove_mark(hypervisor, domain->name, SUFFIX, done, userdata);
                 return;
         }
-        target = g_strdup_printf("../%s" SUFFIX, name);
+        path = mark_path(hypervisor, domain->name, SUFFIX);
+        target = g_strdup_printf("../%s" SUFFIX, domain->name);
         vb_writer_link(hypervisor->writer, target, path, done, userdata);
+}
+
+void vb_domain_file_set_autostart_once(const VbDomain *domain, bool on, VbWriterCallback done, void *userdata) {
+        VbHypervisor *hypervisor = domain->hypervisor;
+        g_autoptr(GBytes) bytes = NULL;
+        g_autofree char *path = NULL;
+        char *text;
+
+        if (!on) {
+                remove_mark(hypervisor, domain->name, ONCE_SUFFIX, done, userdata);
+                return;
+        }
+        path = mark_path(hypervisor, domain->name, ONCE_SUFFIX);
+        text = g_strdup_printf("%d\n", domain->started_as);
+        bytes = g_bytes_new_take(text, strlen(text));
+        vb_writer_write(hypervisor->writer, path, bytes, 0600, done, userdata);
 }
 
 void vb_domain_file_remove(const VbDomain *domain, const char *name, VbWriterCallback done, void *userdata) {
@@ -68,9 +91,9 @@ void vb_domain_file_remove(const VbDomain *domain, const char *name, VbWriterCal
 
         /* Most have none, and a folder less to sync is half the time. */
         if (domain->autostart)
-                vb_domain_file_link(hypervisor, name, VB_DOMAIN_LINK_AUTOSTART, false, NULL, NULL);
+                remove_mark(hypervisor, name, SUFFIX, NULL, NULL);
         if (domain->autostart_once)
-                vb_domain_file_link(hypervisor, name, VB_DOMAIN_LINK_AUTOSTART_ONCE, false, NULL, NULL);
+                remove_mark(hypervisor, name, ONCE_SUFFIX, NULL, NULL);
         vb_writer_unlink(hypervisor->writer, path, done, userdata);
 }
 
@@ -164,7 +187,18 @@ static int load_domain(VbHypervisor *hypervisor, int dir_fd, const char *file, s
         return 0;
 }
 
-static void load_link(VbHypervisor *hypervisor, const char *file) {
+/* The number that the guest ran as when it was marked; 0 if the mark tells none. Its being there is what counts. */
+static int read_once(int dir_fd, const char *file) {
+        g_autofree char *text = NULL;
+        guint64 number;
+
+        if (vb_file_read(dir_fd, file, 64, &text, /* ret_size= */ NULL) < 0 ||
+            !g_ascii_string_to_unsigned(g_strchomp(text), 10, 0, INT_MAX, &number, NULL))
+                return 0;
+        return (int) number;
+}
+
+static void load_mark(VbHypervisor *hypervisor, int dir_fd, const char *file) {
         g_autofree char *name = g_strdup(file);
         VbDomain *domain;
         char *dot = strrchr(name, '.');
@@ -178,9 +212,10 @@ static void load_link(VbHypervisor *hypervisor, const char *file) {
                 vb_log_warning("'%s/%s': there is no such domain", hypervisor->autostart_dir, file);
                 return;
         }
-        if (once)
+        if (once) {
                 domain->autostart_once = true;
-        else
+                domain->started_as = read_once(dir_fd, file);
+        } else
                 domain->autostart = true;
 }
 
@@ -228,7 +263,7 @@ int vb_domain_files_load(VbHypervisor *hypervisor) {
         if (dir) {
                 while ((entry = readdir(dir)))
                         if (!remove_leftover(dir, hypervisor->autostart_dir, entry->d_name))
-                                load_link(hypervisor, entry->d_name);
+                                load_mark(hypervisor, dirfd(dir), entry->d_name);
                 closedir(dir);
         }
         return n;

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "hypervisor/driver.h"
+#include "hypervisor/host-sleep.h"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/registry.h"
 
@@ -176,15 +177,38 @@ void vb_domain_set_config(VbDomain *domain, VbDomainDefinition *config) {
                 changed(domain, DEFINITION_PROPERTIES);
 }
 
+/* A domain with a guest keeps the daemon, and has it know when the host sleeps. */
+static void hold(VbDomain *domain) {
+        VbHypervisor *hypervisor = domain->hypervisor;
+
+        if (domain->hold)
+                return;
+        domain->hold = vb_idle_hold(hypervisor->daemon, "a guest runs");
+        hypervisor->active++;
+        if (hypervisor->sleep)
+                vb_host_sleep_update(hypervisor->sleep);
+}
+
+static void release(VbDomain *domain) {
+        VbHypervisor *hypervisor = domain->hypervisor;
+
+        if (!domain->hold)
+                return;
+        domain->hold = vb_idle_release(domain->hold);
+        hypervisor->active--;
+        if (hypervisor->sleep)
+                vb_host_sleep_update(hypervisor->sleep);
+}
+
 void vb_domain_set_live(VbDomain *domain, VbDomainDefinition *live, int id) {
         (void) vb_domain_definition_free(domain->live);
         domain->live = live;
         domain->live->id = (VbOptInt) VB_OPT(id);
         domain->memory = 0;
         domain->id = id;
+        domain->started_as = id;
         vb_registry_index_id(domain->hypervisor->registry, domain);
-        if (!domain->hold)
-                domain->hold = vb_idle_hold(domain->hypervisor->daemon, "a guest runs");
+        hold(domain);
         changed(domain, VB_DOMAIN1_ID | DEFINITION_PROPERTIES);
 }
 
@@ -254,7 +278,7 @@ static void forget_guest(VbDomain *domain) {
         vb_domain_set_agent_connected(domain, false);
         domain->id = -1;
         domain->memory = 0;
-        domain->hold = vb_idle_release(domain->hold);
+        release(domain);
         domain->bound_to = vb_caller_watch_free(domain->bound_to);
         changed(domain, VB_DOMAIN1_ID | DEFINITION_PROPERTIES);
 

@@ -52,6 +52,7 @@ struct VbDomain {
         bool autostart;
         bool autostart_once;
         bool has_managed_save;
+        int started_as; /* the number of its last run that is known of; those with lower ones were started earlier. 0: none */
 
         /* run time */
         VbDomainDefinition *live; /* NULL: off */

@@ -77,8 +77,12 @@ typedef struct VbDriver {
         int (*shutdown)(VbDomain *domain, VbAskMode mode, sd_bus_error *reterr);
         int (*reboot)(VbDomain *domain, VbAskMode mode, sd_bus_error *reterr);
         int (*reset)(VbDomain *domain, sd_bus_error *reterr);
-        int (*suspend)(VbDomain *domain, sd_bus_error *reterr);
+        int (*suspend)(VbDomain *domain, VbDomainReason reason, sd_bus_error *reterr); /* reason: of the state that follows */
         int (*resume)(VbDomain *domain, sd_bus_error *reterr);
+
+        /* The guest has stood still while the host's clock went on: sets its clock, as soon as that is possible. Nobody waits for it. NULL: guests
+         * see to that themselves. */
+        void (*catch_up)(VbDomain *domain);
 
         /* Ends the guest and whatever is under way, at any time, also while a start goes on. Ends with vb_domain_stopped(), not with
          * vb_domain_finish(). graceful: by asking the emulator only, which may take its time. */

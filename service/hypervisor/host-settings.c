@@ -36,7 +36,8 @@ VB_STRING_TABLE(vb_host_scope, VbHostScope, _VB_HOST_SCOPE_MAX,
         ROW("auto_start_delay", VB_SETTING_DELAY, start_delay_usec, "0", .max = SECONDS(3600),                                       \
             .help = "Milliseconds between the starts of two guests that start with the host."),                                      \
         ROW("auto_start_sync_time", VB_SETTING_BOOL, start_sync_time, "yes",                                                         \
-            .help = "Whether the clock of a guest is set when it goes on from a saved state."),                                      \
+            .help = "Whether the clock of a guest is set when it goes on from a saved state, or after the host's sleep."),           \
+        SCOPE("auto_sleep_pause", sleep_pause, "all", "Which guests are paused while the host sleeps."),                             \
         { .key = NULL }
 
 static const VbSetting system_table[] = { ROWS(/* wait= */ "90", /* parallel= */ "16", /* restore= */ "yes") };

@@ -33,7 +33,10 @@ typedef struct VbHostSettings {
         /* when the host is up */
         bool start_bypass_cache;
         uint64_t start_delay_usec; /* between the starts of two guests */
-        bool start_sync_time;      /* set the clock of a guest that goes on from a saved state */
+        bool start_sync_time;      /* set the clock of a guest that goes on from a saved state, or after the host's sleep */
+
+        /* when the host sleeps; VbHostScope */
+        int sleep_pause; /* these stand still meanwhile, and go on by themselves */
 } VbHostSettings;
 
 /* The rows for vb_settings_load_parts(). The defaults of a session are others. */

@@ -6,6 +6,7 @@
 #include "hypervisor/autostart.h"
 #include "hypervisor/call-work.h"
 #include "hypervisor/handlers.h"
+#include "hypervisor/host-sleep.h"
 
 /* A struct of handlers is an array of pointers to functions. Where the layer has none, the driver's is taken. */
 static void add_handlers(void *handlers, const void *driver, size_t size) {
@@ -96,6 +97,9 @@ int vb_hypervisor_new(VbHypervisor **ret, VbDaemon *daemon, const VbDriver *driv
         r = vb_autostart_new(&hypervisor->autostart, hypervisor);
         if (r < 0)
                 return r;
+        r = vb_host_sleep_new(&hypervisor->sleep, hypervisor);
+        if (r < 0)
+                return r;
 
         *ret = g_steal_pointer(&hypervisor);
         return 0;
@@ -105,6 +109,7 @@ void vb_hypervisor_clear(VbHypervisor *hypervisor) {
         while (hypervisor->works->len > 0)
                 vb_call_work_free(hypervisor->works->pdata[0]);
         hypervisor->autostart = vb_autostart_free(hypervisor->autostart);
+        hypervisor->sleep = vb_host_sleep_free(hypervisor->sleep);
         /* Who waits for the disk is told before the domains go. */
         if (hypervisor->writer)
                 vb_writer_flush(hypervisor->writer);

@@ -9,6 +9,7 @@
 #include "hypervisor/registry.h"
 
 typedef struct VbAutostart VbAutostart;
+typedef struct VbHostSleep VbHostSleep;
 
 struct VbHypervisor {
         VbDaemon *daemon;
@@ -18,7 +19,9 @@ struct VbHypervisor {
         VbRegistry *registry;
         VbWriter *writer;
         VbAutostart *autostart; /* guests that still are to be started with the host */
+        VbHostSleep *sleep;     /* guests that are paused while the host sleeps */
         int last_id;
+        unsigned active; /* domains with a guest */
 
         /* configured */
         unsigned domains_per_user; /* 0: no limit */

@@ -180,8 +180,19 @@ int vb_domain_reset(VbDomain *domain, VbDone done, void *userdata, sd_bus_error 
         return run_simple(domain, "reset", driver_of(domain)->reset, done, userdata, reterr);
 }
 
-int vb_domain_suspend(VbDomain *domain, VbDone done, void *userdata, sd_bus_error *reterr) {
-        return run_simple(domain, "suspend", driver_of(domain)->suspend, done, userdata, reterr);
+int vb_domain_suspend(VbDomain *domain, VbDomainReason reason, VbDone done, void *userdata, sd_bus_error *reterr) {
+        int r;
+
+        if (!driver_of(domain)->suspend)
+                return not_offered(domain, "suspend", reterr);
+        r = vb_domain_check_active(domain, reterr);
+        if (r < 0)
+                return r;
+        r = vb_domain_begin(domain, "suspend", done, userdata, reterr);
+        if (r < 0)
+                return r;
+        r = driver_of(domain)->suspend(domain, reason, reterr);
+        return r < 0 ? give_up(domain, r) : 0;
 }
 
 int vb_domain_resume(VbDomain *domain, VbDone done, void *userdata, sd_bus_error *reterr) {

@@ -15,7 +15,8 @@ VB_MUST_USE int vb_domain_shutdown(VbDomain *domain, VbAskMode mode, uint64_t ti
                                    VbDone done, void *userdata, sd_bus_error *reterr);
 VB_MUST_USE int vb_domain_reboot(VbDomain *domain, VbAskMode mode, VbDone done, void *userdata, sd_bus_error *reterr);
 VB_MUST_USE int vb_domain_reset(VbDomain *domain, VbDone done, void *userdata, sd_bus_error *reterr);
-VB_MUST_USE int vb_domain_suspend(VbDomain *domain, VbDone done, void *userdata, sd_bus_error *reterr);
+/* reason: USER, or why else it will be paused. */
+VB_MUST_USE int vb_domain_suspend(VbDomain *domain, VbDomainReason reason, VbDone done, void *userdata, sd_bus_error *reterr);
 VB_MUST_USE int vb_domain_resume(VbDomain *domain, VbDone done, void *userdata, sd_bus_error *reterr);
 
 /* Also ends what is under way. done() (may be NULL) comes when nothing of the guest is left; graceful, also when it takes too long. */

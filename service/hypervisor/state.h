@@ -47,6 +47,7 @@ typedef enum VbDomainReason {
         VB_REASON_FAILED,
         VB_REASON_DAEMON,
         VB_REASON_PANICKED,
+        VB_REASON_HOST_SLEEP,
         _VB_DOMAIN_REASON_MAX,
         _VB_DOMAIN_REASON_INVALID = -EINVAL,
 } VbDomainReason;

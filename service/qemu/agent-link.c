@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "qemu/console.h"
+#include "qemu/guest-clock.h"
 #include "qemu/state-file.h"
 
 static VbChardev *find_agent_channel(const VbDomainDefinition *live) {
@@ -10,6 +11,10 @@ static VbChardev *find_agent_channel(const VbDomainDefinition *live) {
                 if (qemu_channel_is_agent(live->channels.items[i]))
                         return live->channels.items[i];
         return NULL;
+}
+
+bool qemu_agent_has_channel(const QemuDomain *qemu) {
+        return find_agent_channel(qemu->domain->live);
 }
 
 static void on_closed(GuestAgent *agent, int r, void *userdata) {
@@ -42,7 +47,7 @@ int qemu_agent_link(QemuDomain *qemu, GuestAgent **ret, sd_bus_error *reterr) {
 }
 
 void qemu_agent_tell_awaited(const QemuDomain *qemu) {
-        if (find_agent_channel(qemu->domain->live) && !qemu->domain->agent_connected)
+        if (qemu_agent_has_channel(qemu) && !qemu->domain->agent_connected)
                 vb_domain1_emit_agent_awaited(&qemu->domain->object);
 }
 
@@ -61,6 +66,7 @@ void qemu_agent_port_changed(QemuDomain *qemu, const char *alias, bool open) {
                         vb_domain_set_agent_connected(qemu->domain, open);
                         if (!open)
                                 qemu->agent = guest_agent_free(qemu->agent);
+                        qemu_guest_clock_changed(qemu);
                 }
         }
 }

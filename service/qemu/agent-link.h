@@ -6,6 +6,9 @@
 
 #include "qemu/domain.h"
 
+/* Whether the definition has a channel for an agent at all. */
+bool qemu_agent_has_channel(const QemuDomain *qemu);
+
 /* The client on the agent's channel. NoAgent if the domain has no such channel. */
 VB_MUST_USE int qemu_agent_link(QemuDomain *qemu, GuestAgent **ret, sd_bus_error *reterr);
 

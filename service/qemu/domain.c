@@ -13,6 +13,7 @@
 #include "qemu/crash-dump.h"
 #include "qemu/events.h"
 #include "qemu/go-on.h"
+#include "qemu/guest-clock.h"
 #include "qemu/json.h"
 #include "qemu/leave.h"
 #include "qemu/monitor-watch.h"
@@ -47,6 +48,7 @@ void qemu_domain_reset(QemuDomain *qemu) {
         (void) qemu_go_on_free(qemu->going_on);
         (void) qemu_start_free(qemu->start);
         (void) qemu_consoles_free(qemu->consoles);
+        (void) qemu_guest_clock_free(qemu->clock);
         (void) guest_agent_free(qemu->agent);
         (void) qmp_monitor_free(qemu->monitor);
         (void) vb_process_free(qemu->process);
@@ -209,6 +211,7 @@ void qemu_domain_set_balloon(QemuDomain *qemu, uint64_t bytes) {
 void qemu_domain_set_state(QemuDomain *qemu, VbDomainState state, VbDomainReason reason) {
         vb_domain_set_state(qemu->domain, state, reason);
         qemu_state_file_save(qemu);
+        qemu_guest_clock_changed(qemu);
 }
 
 /* One line for the error message: what stands between the lines becomes "; ". */

@@ -17,6 +17,7 @@
 typedef struct QemuCrashDump QemuCrashDump;
 typedef struct QemuDiskApply QemuDiskApply;
 typedef struct QemuGoOn QemuGoOn;
+typedef struct QemuGuestClock QemuGuestClock;
 typedef struct QemuMonitorWatches QemuMonitorWatches;
 typedef struct QemuSave QemuSave;
 typedef struct QemuStart QemuStart;
@@ -67,6 +68,7 @@ struct QemuDomain {
         QemuSave *save;              /* … of saving or dumping */
         QemuGoOn *going_on;          /* … after a save that another daemon began */
         QemuCrashDump *crash_dump;   /* … of dumping a guest that has panicked */
+        QemuGuestClock *clock;       /* its clock is behind, and is to be set; whether, is in the state file */
         bool goes_on;                /* paused only for a job: whatever becomes of that, it runs again; in the state file */
         VbMachineCall *scope_call;   /* giving the scope other limits */
         QemuDiskApply *disk_apply;   /* … and a disk */
@@ -77,6 +79,7 @@ struct QemuDomain {
         VbDomainReason end_reason;   /* what the state will say when nothing is left */
         bool reboot_by_shutdown;     /* the guest was asked to power off so that it can be reset */
         VbDomainReason pause_reason; /* why the next STOP comes, if an event has said so; else VB_REASON_UNKNOWN */
+        VbDomainReason suspend_reason; /* what a suspend under way is for; in the state file */
         VbDomainReason resume_reason; /* likewise of the next RESUME */
         sd_event_source *kill_timer;
         sd_event_source *tpm_kill_timer;

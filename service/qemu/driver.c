@@ -12,6 +12,7 @@
 #include "qemu/apply.h"
 #include "qemu/complete.h"
 #include "qemu/domain.h"
+#include "qemu/guest-clock.h"
 #include "qemu/handlers.h"
 #include "qemu/image-open.h"
 #include "qemu/leave.h"
@@ -265,6 +266,7 @@ const VbDriver qemu_driver_operations = {
         .reset = qemu_reset,
         .suspend = qemu_suspend,
         .resume = qemu_resume,
+        .catch_up = qemu_catch_up,
         .destroy = qemu_destroy,
         .apply = qemu_apply,
         .live_changed = live_changed,

@@ -10,6 +10,7 @@
 #include "bus/names.h"
 #include "hypervisor/autostart.h"
 #include "hypervisor/domain-file.h"
+#include "hypervisor/host-sleep.h"
 #include "hypervisor/managed-save.h"
 #include "qemu/driver.h"
 #include "qemu/nvram.h"
@@ -41,6 +42,7 @@ static int start(VbDaemon *daemon, sd_bus_error *reterr) {
         r = vb_hypervisor_export(driver->hypervisor);
         if (r < 0)
                 return r;
+        vb_host_sleep_begin(driver->hypervisor->sleep);
         r = vb_autostart_begin(driver->hypervisor->autostart);
         if (r < 0)
                 return r;

@@ -71,12 +71,14 @@ int qemu_reset(VbDomain *domain, sd_bus_error *reterr) {
 static void on_suspended(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
         QemuDomain *qemu = userdata;
 
+        /* Also a guest that stood still already, for another reason: there was no event of it. */
         if (reply->r >= 0)
-                qemu_domain_set_state(qemu, VB_DOMAIN_PAUSED, VB_REASON_USER);
+                qemu_domain_set_state(qemu, VB_DOMAIN_PAUSED, qemu->suspend_reason);
+        qemu->suspend_reason = VB_REASON_UNKNOWN;
         qemu_ask_finish(monitor, reply, userdata);
 }
 
-int qemu_suspend(VbDomain *domain, sd_bus_error *reterr) {
+int qemu_suspend(VbDomain *domain, VbDomainReason reason, sd_bus_error *reterr) {
         QemuDomain *qemu = qemu_domain_of(domain);
         int r;
 
@@ -85,7 +87,10 @@ int qemu_suspend(VbDomain *domain, sd_bus_error *reterr) {
         r = qemu_ask(qemu, "stop", NULL, on_suspended, reterr);
         if (r < 0)
                 return r;
-        qemu->pause_reason = VB_REASON_USER;
+        qemu->suspend_reason = qemu->pause_reason = reason;
+        /* Before it stands still: a daemon that comes after this one must know that it is to resume it. */
+        if (reason == VB_REASON_HOST_SLEEP)
+                qemu_state_file_save(qemu);
         return 0;
 }
 

@@ -9,7 +9,7 @@
 int qemu_shutdown(VbDomain *domain, VbAskMode mode, sd_bus_error *reterr);
 int qemu_reboot(VbDomain *domain, VbAskMode mode, sd_bus_error *reterr);
 int qemu_reset(VbDomain *domain, sd_bus_error *reterr);
-int qemu_suspend(VbDomain *domain, sd_bus_error *reterr);
+int qemu_suspend(VbDomain *domain, VbDomainReason reason, sd_bus_error *reterr);
 int qemu_resume(VbDomain *domain, sd_bus_error *reterr);
 
 /* The guest has powered itself off or died, and shall boot anew: resets it and lets it run for this reason. */

@@ -11,6 +11,7 @@
 #include "qemu/domain.h"
 #include "qemu/events.h"
 #include "qemu/go-on.h"
+#include "qemu/guest-clock.h"
 #include "qemu/json.h"
 #include "qemu/plug.h"
 #include "qemu/state-file.h"
@@ -86,6 +87,8 @@ static void on_ready(QemuDomain *qemu) {
         (void) qmp_monitor_send(monitor, "query-status", NULL, on_status, qemu, QUERY_TIMEOUT_USEC);
         if (qemu->goes_on)
                 qemu_go_on(qemu);
+        if (qemu->clock)
+                qemu_guest_clock_changed(qemu);
 }
 
 /* --- what the run folder says --------------------------------------------------------------------------------------- */
@@ -120,6 +123,21 @@ static void take_state(QemuDomain *qemu, const QemuState *state) {
         qemu->clock_adjustment = state->clock_adjustment;
         qemu->reboot_by_shutdown = state->reboot_by_shutdown;
         qemu->goes_on = state->goes_on;
+        if (state->clock_behind)
+                qemu_guest_clock_remember(qemu);
+}
+
+/* What it was doing when last heard of. */
+static void take_domain_state(VbDomain *domain, const QemuState *state) {
+        if (state->progress == QEMU_PROGRESS_STARTING)
+                vb_domain_set_state(domain, VB_DOMAIN_PAUSED, VB_REASON_STARTING_UP);
+        else if (state->state == VB_DOMAIN_RUNNING && state->suspend_reason == VB_REASON_HOST_SLEEP)
+                /* Whether it has come to that, the monitor will tell; it is to be resumed in any case. */
+                vb_domain_set_state(domain, VB_DOMAIN_PAUSED, VB_REASON_HOST_SLEEP);
+        else if (vb_domain_state_is_active(state->state))
+                vb_domain_set_state(domain, state->state, state->reason);
+        else
+                vb_domain_set_state(domain, VB_DOMAIN_PAUSED, VB_REASON_UNKNOWN);
 }
 
 static int on_gone(sd_event_source *source, void *userdata) {
@@ -159,10 +177,7 @@ static int take_up(QemuDriver *driver, const VbUuid *uuid, const QemuState *stat
         take_state(qemu, state);
         driver->hypervisor->last_id = MAX(driver->hypervisor->last_id, state->id);
         vb_domain_set_live(domain, g_steal_pointer(&live), state->id);
-        if (vb_domain_state_is_active(state->state))
-                vb_domain_set_state(domain, state->state, state->reason);
-        else
-                vb_domain_set_state(domain, VB_DOMAIN_PAUSED, VB_REASON_UNKNOWN);
+        take_domain_state(domain, state);
 
         r = state->tpm_pid > 0 ? qemu_tpm_adopt(qemu, state->tpm_pid, state->tpm_start_time) : 0;
         if (r < 0)

@@ -2,6 +2,8 @@
 #include "qemu/start.h"
 
 #include "base/error.h"
+#include "hypervisor/hypervisor.h"
+#include "qemu/guest-clock.h"
 #include "qemu/leave.h"
 #include "qemu/start-private.h"
 #include "qemu/state-file.h"
@@ -36,6 +38,8 @@ static void on_succeeded(QemuStart *start) {
         qemu->progress = QEMU_PROGRESS_RUNNING;
         qemu_state_file_save_live(qemu);
         qemu_state_file_save(qemu);
+        if (start->options.restore && domain->hypervisor->host.start_sync_time)
+                qemu_guest_clock_catch_up(qemu);
 
         qemu->start = qemu_start_free(start);
         vb_domain_finish(domain, 0, NULL);

@@ -62,6 +62,8 @@ void qemu_state_file_save(QemuDomain *qemu) {
         add_string(json, "reason", vb_domain_reason_to_string(domain->reason));
         (void) json_object_object_add(json, "reboot-by-shutdown", json_object_new_boolean(qemu->reboot_by_shutdown));
         (void) json_object_object_add(json, "goes-on", json_object_new_boolean(qemu->goes_on));
+        (void) json_object_object_add(json, "clock-behind", json_object_new_boolean(qemu->clock != NULL));
+        add_string(json, "suspend-reason", vb_domain_reason_to_string(qemu->suspend_reason));
 
         text = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
         r = vb_file_write(path, text, strlen(text), 0600);
@@ -107,9 +109,14 @@ static int32_t get_int(VbJson *json, const char *key) {
         return json_object_get_int(value);
 }
 
+static bool get_bool(VbJson *json, const char *key) {
+        VbJson *flag;
+
+        return json_object_object_get_ex(json, key, &flag) && json_object_get_boolean(flag);
+}
+
 static int parse_state(VbJson *json, QemuState **ret) {
         g_autoptr(QemuState) state = g_new(QemuState, 1);
-        VbJson *flag = NULL;
         int progress, value, reason;
 
         *state = (QemuState){ 0 };
@@ -137,9 +144,11 @@ static int parse_state(VbJson *json, QemuState **ret) {
         state->reason = (VbDomainReason) reason;
         if (!vb_domain_state_allows(state->state, state->reason))
                 state->reason = VB_REASON_UNKNOWN;
-        state->reboot_by_shutdown =
-                json_object_object_get_ex(json, "reboot-by-shutdown", &flag) && json_object_get_boolean(flag);
-        state->goes_on = json_object_object_get_ex(json, "goes-on", &flag) && json_object_get_boolean(flag);
+        state->reboot_by_shutdown = get_bool(json, "reboot-by-shutdown");
+        state->goes_on = get_bool(json, "goes-on");
+        state->clock_behind = get_bool(json, "clock-behind");
+        reason = vb_domain_reason_from_string(get_string(json, "suspend-reason"));
+        state->suspend_reason = reason < 0 ? VB_REASON_UNKNOWN : (VbDomainReason) reason;
         *ret = g_steal_pointer(&state);
         return 0;
 }

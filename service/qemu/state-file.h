@@ -25,6 +25,8 @@ typedef struct QemuState {
         VbDomainReason reason;
         bool reboot_by_shutdown;
         bool goes_on;
+        bool clock_behind;
+        VbDomainReason suspend_reason;
 } QemuState;
 
 QemuState *qemu_state_free(QemuState *state);
