@@ -59,9 +59,18 @@ static uint64_t transferred(VbJson *result) {
         return (uint64_t) MAX(json_object_get_int64(bytes), 0);
 }
 
-/* Outgoing, the emulator knows how much there is. Incoming, only the file does. */
-static void migration_tell_progress(QemuMigration *migration, VbJson *result) {
-        VbJson *ram, *remaining;
+/* What the emulator has still to send; 0 also while it has not yet looked how much there is. */
+static uint64_t remaining(VbJson *result) {
+        VbJson *ram, *bytes;
+
+        if (!json_object_object_get_ex(result, "ram", &ram) || !json_object_object_get_ex(ram, "remaining", &bytes))
+                return 0;
+        return (uint64_t) MAX(json_object_get_int64(bytes), 0);
+}
+
+/* Outgoing, the emulator knows how much there is: at the very beginning not yet, when it says that nothing remains. Incoming, only the
+ * file does. */
+static void migration_tell_progress(QemuMigration *migration, VbJson *result, bool completed) {
         struct stat st;
         off_t position = lseek(migration->fd, 0, SEEK_CUR);
         uint64_t done = position > migration->start ? (uint64_t) (position - migration->start) : 0, total = 0;
@@ -69,14 +78,12 @@ static void migration_tell_progress(QemuMigration *migration, VbJson *result) {
         if (position < 0)
                 done = transferred(result); /* a pipe has none */
 
-        if (!migration->progressed)
+        if (!migration->progressed || (!migration->incoming && !completed && remaining(result) == 0))
                 return;
         if (migration->incoming) {
                 if (fstat(migration->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > migration->start)
                         total = (uint64_t) (st.st_size - migration->start);
-        } else if (json_object_object_get_ex(result, "ram", &ram) &&
-                   json_object_object_get_ex(ram, "remaining", &remaining) && json_object_get_int64(remaining) >= 0 &&
-                   __builtin_add_overflow(done, (uint64_t) json_object_get_int64(remaining), &total))
+        } else if (__builtin_add_overflow(done, remaining(result), &total))
                 total = 0;
         migration->progressed(migration, done, MAX(done, total), migration->userdata);
 }
@@ -134,12 +141,12 @@ static void on_queried(QmpMonitor *monitor, const QmpReply *reply, void *userdat
                 why = json_object_get_string(object);
 
         if (status && strcmp(status, "completed") == 0) {
-                migration_tell_progress(migration, reply->result);
+                migration_tell_progress(migration, reply->result, /* completed= */ true);
                 migration_over(migration, /* failed= */ false, NULL);
         } else if (status && (strcmp(status, "failed") == 0 || strcmp(status, "cancelled") == 0))
                 migration_over(migration, /* failed= */ true, why);
         else {
-                migration_tell_progress(migration, reply->result);
+                migration_tell_progress(migration, reply->result, /* completed= */ false);
                 if (migration->queried_again)
                         migration_query(migration);
         }
