@@ -8,6 +8,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -35,6 +36,7 @@ BOB = pwd.getpwnam("news").pw_uid
 
 # Nothing waits for time; this is when a test gives up, on a slow machine and under sanitizers, too.
 DEADLINE = 60
+LOG_TAIL = 40  # lines of a daemon's log that a failure shows
 
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -315,11 +317,14 @@ class Program:
 
     name = "the daemon"
     good_ends = (0,)
+    known = []  # all that were ever started, so that a failure can show what they said
 
     def __init__(self, bus, log="daemon.log"):
         self.bus = bus
         self.log = open(bus.directory / log, "a+", encoding="utf-8")
         self.process = None
+        self.text = ""  # what had been logged when it was closed
+        self.known.append(self)
 
     def launch(self, command, is_up, **how):
         """Starts it, and waits until it can be spoken to."""
@@ -329,6 +334,8 @@ class Program:
             raise AssertionError(f"{self.name} did not start:\n{self.logged()}")
 
     def logged(self):
+        if self.log.closed:
+            return self.text
         self.log.seek(0)
         return self.log.read()
 
@@ -340,9 +347,9 @@ class Program:
         if self.process.poll() is None:
             self.process.terminate()
         status = self.process.wait(DEADLINE)
-        text = self.logged()
+        self.text = self.logged()
         self.log.close()
-        self.check_end(status, text)
+        self.check_end(status, self.text)
 
 
 class Daemon(Program):
@@ -361,6 +368,17 @@ class Case(unittest.TestCase):
 
     start = True
     needs_users = False
+
+    def run(self, result=None):
+        """As usual; of a test that fails, the end of what its daemons logged is shown, too."""
+        result = result or self.defaultTestResult()
+        shared = [program for program in Program.known if not program.log.closed]
+        known, failures = len(Program.known), len(result.errors) + len(result.failures)
+        super().run(result)
+        if len(result.errors) + len(result.failures) > failures:
+            for program in shared + Program.known[known:]:
+                print(f"\n{self.id()}: {program.name} logged:", *program.logged().splitlines()[-LOG_TAIL:], sep="\n  ", file=sys.stderr)
+        return result
 
     def setUp(self):
         if self.needs_users and os.geteuid() != 0:
