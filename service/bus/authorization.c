@@ -403,6 +403,13 @@ VbAuthorization *vb_authorization_new(sd_bus *bus, VbPeers *peers, const char *d
         return authorization;
 }
 
+void vb_authorization_unwatch(VbAuthorization *authorization) {
+        authorization->changed_slot = sd_bus_slot_unref(authorization->changed_slot);
+        authorization->owner_slot = sd_bus_slot_unref(authorization->owner_slot);
+        authorization->epoch++;
+        vb_peers_forget_verdicts(authorization->peers);
+}
+
 VbAuthorization *vb_authorization_free(VbAuthorization *authorization) {
         if (!authorization)
                 return NULL;

@@ -47,6 +47,9 @@ bool vb_authorization_is_privileged(const VbAuthorization *authorization, const 
 /* The text that stands for a question, for who must know whether the same one is asked again. */
 char *vb_authorization_key(const char *action, const VbSubject *subject);
 
+/* Before a restart (bus/restart.h): takes the match rules back, which are the connection's; they are made again when polkit is next asked. */
+void vb_authorization_unwatch(VbAuthorization *authorization);
+
 /* The verdict, if it is known; else PENDING, and the waiter is told. The peer's uid must be known, and it
  * must not be gone. */
 VbVerdict vb_authorization_check(VbAuthorization *authorization, VbPeer *peer, const char *action,

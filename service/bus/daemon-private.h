@@ -17,6 +17,14 @@ const VbDaemonInfo *vb_daemon_info(VbDaemon *daemon);
 VbIdle *vb_daemon_idle(VbDaemon *daemon);
 bool vb_daemon_is_inhibited(VbDaemon *daemon);
 
+bool vb_daemon_is_leaving(VbDaemon *daemon);
+int vb_daemon_lock_fd(VbDaemon *daemon);
+
+/* Calls under way. */
+unsigned vb_daemon_count_calls(VbDaemon *daemon);
+/* Answers all of them with this error. */
+void vb_daemon_cancel_calls(VbDaemon *daemon, const char *why);
+
 /* link is in the call, whose data it points to. */
 void vb_daemon_call_began(VbDaemon *daemon, GList *link);
 void vb_daemon_call_ended(VbDaemon *daemon, GList *link);

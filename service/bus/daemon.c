@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "bus/daemon-private.h"
+#include "bus/daemon-restart.h"
 #include "bus/dispatch.h"
 #include "bus/folders.h"
 #include "bus/lock.h"
@@ -39,9 +40,11 @@
 struct VbDaemon {
         const VbDaemonInfo *info;
         VbDaemonOptions options;
+        char **argv;
         VbFolders folders;
         void *userdata;
 
+        VbRestarter *restarter; /* NULL: it does not restart by exec */
         VbDaemonLock *lock;
         sd_event *event;
         sd_bus *bus;
@@ -112,15 +115,20 @@ static int on_released(sd_bus_message *message, void *userdata, sd_bus_error *re
         return 0;
 }
 
+void vb_daemon_cancel_calls(VbDaemon *daemon, const char *why) {
+        const sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(VB_ERROR_CANCELED, why);
+
+        for (GList *link = daemon->calls.head, *next; link; link = next) {
+                next = link->next;
+                vb_call_cancel(link->data, &error);
+        }
+}
+
 static int on_leave_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
-        const sd_bus_error ends = SD_BUS_ERROR_MAKE_CONST(VB_ERROR_CANCELED, "the daemon ends");
         VbDaemon *daemon = userdata;
 
         vb_log_warning("%u calls are not done; they are answered without", daemon->calls.length);
-        for (GList *link = daemon->calls.head, *next; link; link = next) {
-                next = link->next;
-                vb_call_cancel(link->data, &ends);
-        }
+        vb_daemon_cancel_calls(daemon, "the daemon ends");
         return sd_event_exit(daemon->event, EXIT_SUCCESS);
 }
 
@@ -228,6 +236,7 @@ void vb_daemon_call_ended(VbDaemon *daemon, GList *link) {
         vb_idle_done(daemon->idle);
         vb_trim_touch(daemon->trim);
         leave_if_done(daemon);
+        vb_restarter_poke(daemon->restarter);
 }
 
 /* Coming up */
@@ -243,9 +252,11 @@ static int add_signals(VbDaemon *daemon) {
         };
         sigset_t mask;
 
-        /* SIGCHLD is blocked for those who will watch children. */
+        /* SIGCHLD is blocked for those who will watch children; SIGUSR1 until it will be heard (bus/daemon-restart.c). */
         (void) sigemptyset(&mask);
         (void) sigaddset(&mask, SIGCHLD);
+        if (daemon->info->save)
+                (void) sigaddset(&mask, SIGUSR1);
         for (size_t i = 0; i < G_N_ELEMENTS(handled); i++)
                 (void) sigaddset(&mask, handled[i].number);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
@@ -266,9 +277,11 @@ static int add_signals(VbDaemon *daemon) {
 static int connect_bus(VbDaemon *daemon) {
         int r;
 
-        r = daemon->options.session
-                    ? sd_bus_open_user_with_description(&daemon->bus, daemon->info->program)
-                    : sd_bus_open_system_with_description(&daemon->bus, daemon->info->program);
+        r = daemon->restarter ? vb_restarter_take_bus(daemon->restarter, &daemon->bus) : -ENOENT;
+        if (r == -ENOENT)
+                r = daemon->options.session
+                            ? sd_bus_open_user_with_description(&daemon->bus, daemon->info->program)
+                            : sd_bus_open_system_with_description(&daemon->bus, daemon->info->program);
         if (r < 0)
                 return vb_log_error_errno(r, "cannot connect to the %s bus: %m",
                                           daemon->options.session ? "session" : "system");
@@ -317,13 +330,27 @@ static int export_root(VbDaemon *daemon) {
         return 0;
 }
 
+static int take_lock(VbDaemon *daemon) {
+        int fd = daemon->restarter ? vb_restarter_take_lock(daemon->restarter) : -ENOENT;
+
+        if (fd < 0)
+                return vb_daemon_lock_take(&daemon->lock, daemon->folders.run, daemon->info->driver);
+        daemon->lock = vb_daemon_lock_adopt(fd);
+        return 0;
+}
+
 static int set_up(VbDaemon *daemon) {
         int r;
 
         r = vb_folders_init(&daemon->folders, daemon->options.session);
         if (r < 0)
                 return vb_log_error_errno(r, "XDG_RUNTIME_DIR is not set; a session's daemon needs it");
-        r = vb_daemon_lock_take(&daemon->lock, daemon->folders.run, daemon->info->driver);
+        if (daemon->info->save) {
+                r = vb_restarter_new(&daemon->restarter, daemon, daemon->argv);
+                if (r < 0)
+                        return r;
+        }
+        r = take_lock(daemon);
         if (r < 0)
                 return r;
         r = sd_event_default(&daemon->event);
@@ -350,6 +377,9 @@ static int set_up(VbDaemon *daemon) {
         if (r < 0)
                 return vb_log_error_errno(r, "cannot set up links: %m");
         vb_objects_set_links(daemon->objects, daemon->links);
+        r = daemon->restarter ? vb_restarter_take_links(daemon->restarter) : 0;
+        if (r < 0)
+                return vb_log_error_errno(r, "cannot serve the sockets that were received: %m");
         return 0;
 }
 
@@ -362,8 +392,13 @@ static int start(VbDaemon *daemon) {
                 return vb_log_error_errno(r, "cannot start: %s",
                                           error.message ? error.message : g_strerror(-r));
 
-        r = sd_bus_request_name(daemon->bus, daemon->info->bus_name, /* flags= */ 0);
+        /* Before the name: what is left over may be a connection that owns it. */
+        r = daemon->restarter ? vb_restarter_started(daemon->restarter) : 0;
         if (r < 0)
+                return vb_log_error_errno(r, "cannot be ready to restart: %m");
+        r = sd_bus_request_name(daemon->bus, daemon->info->bus_name, /* flags= */ 0);
+        /* Ours since before a restart. */
+        if (r < 0 && r != -EALREADY)
                 return vb_log_error_errno(
                         r, r == -EEXIST ? "another daemon owns the name %s" : "cannot own the name %s: %m",
                         daemon->info->bus_name);
@@ -384,6 +419,7 @@ static VbDaemon *daemon_free(VbDaemon *daemon) {
         if (!daemon)
                 return NULL;
         assert(daemon->calls.length == 0);
+        daemon->restarter = vb_restarter_free(daemon->restarter);
         if (daemon->objects)
                 vb_objects_set_links(daemon->objects, NULL);
         vb_links_free(daemon->links);
@@ -435,6 +471,7 @@ int vb_daemon_run(const VbDaemonInfo *info, int argc, char **argv) {
         look_up_users_without_machined();
         vb_error_init();
         daemon->info = info;
+        daemon->argv = argv;
         r = vb_daemon_options_parse(info, argc, argv, &daemon->options);
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -513,6 +550,30 @@ void *vb_daemon_userdata(VbDaemon *daemon) {
 
 void vb_daemon_set_userdata(VbDaemon *daemon, void *userdata) {
         daemon->userdata = userdata;
+}
+
+VbRestart *vb_daemon_restart(VbDaemon *daemon) {
+        return daemon->restarter ? vb_restarter_state(daemon->restarter) : NULL;
+}
+
+VbDescriptors *vb_daemon_descriptors(VbDaemon *daemon) {
+        return daemon->restarter ? vb_restarter_descriptors(daemon->restarter) : NULL;
+}
+
+const VbDaemonInfo *vb_daemon_info(VbDaemon *daemon) {
+        return daemon->info;
+}
+
+bool vb_daemon_is_leaving(VbDaemon *daemon) {
+        return daemon->leaving;
+}
+
+int vb_daemon_lock_fd(VbDaemon *daemon) {
+        return vb_daemon_lock_get_fd(daemon->lock);
+}
+
+unsigned vb_daemon_count_calls(VbDaemon *daemon) {
+        return daemon->calls.length;
 }
 
 VbPeers *vb_daemon_peers(VbDaemon *daemon) {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Daemon1.OpenLink: who may open how many links, and for whom they speak. */
+/* Daemon1.OpenLink, and listening sockets: who may open how many links, and for whom they speak. */
 
 #include <inttypes.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
 #include "bus/daemon-private.h"
 #include "bus/link-private.h"
 #include "bus/names.h"
@@ -138,4 +141,66 @@ int vb_links_on_open(VbCall *call, VbObject *object, const VbDaemon1OpenLinkArgs
         if (r < 0)
                 return r;
         return vb_daemon1_reply_open_link(call, fd);
+}
+
+/* Listening sockets */
+
+static void free_listener(void *source) {
+        sd_event_source_disable_unref(source);
+}
+
+GPtrArray *vb_link_listeners_new(void) {
+        return g_ptr_array_new_with_free_func(free_listener);
+}
+
+/* No more is known than the user, for which no question to polkit could be asked: so only those come in of whom none has to be. */
+static int serve_connection(VbLinks *links, int fd) {
+        g_autoptr(VbLink) link = g_new0(VbLink, 1);
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        socklen_t size = sizeof(struct ucred);
+        vb_autofd connection = fd;
+        struct ucred who;
+        int r;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
+                return -errno;
+        link->links = links;
+        link->opener = VB_UID_NOBODYS;
+        link->peer = vb_peer_new_for_link(vb_daemon_peers(links->daemon), link, &(VbPeerIdentity){ .uid = who.uid });
+        if (!vb_authorization_is_privileged(vb_daemon_authorization(links->daemon), link->peer))
+                return -EACCES;
+        r = check_limits(links, link->opener, &error);
+        if (r >= 0)
+                r = vb_link_start(link, vb_steal_fd(&connection));
+        if (r < 0)
+                return r;
+        (void) g_steal_pointer(&link);
+        return 0;
+}
+
+static int on_connection(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        int connection, r;
+
+        connection = accept4(fd, /* addr= */ NULL, /* addr_len= */ NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        r = connection < 0 ? -errno : serve_connection(userdata, connection);
+        if (r < 0 && r != -EAGAIN && r != -ECONNABORTED)
+                (void) vb_log_warning_errno(r, "cannot serve a connection: %m");
+        return 0;
+}
+
+int vb_links_listen(VbLinks *links, int fd) {
+        g_autoptr(sd_event_source) source = NULL;
+        vb_autofd listener = fd;
+        int r;
+
+        r = vb_fd_set_nonblock(fd, true);
+        if (r >= 0)
+                r = sd_event_add_io(vb_daemon_event(links->daemon), &source, fd, EPOLLIN, on_connection, links);
+        if (r >= 0)
+                r = sd_event_source_set_io_fd_own(source, /* own= */ true);
+        if (r < 0)
+                return r;
+        (void) vb_steal_fd(&listener);
+        g_ptr_array_add(links->listeners, g_steal_pointer(&source));
+        return 0;
 }

@@ -15,6 +15,7 @@ struct VbLinks {
         GHashTable *by_opener; /* uid → how many it has opened; privileged openers are not counted */
         sd_event_source *reap; /* closes them */
         sd_event_source *half_done; /* closes those that do not go on */
+        GPtrArray *listeners; /* sd_event_source */
         bool shut;
 };
 
@@ -44,8 +45,13 @@ struct VbLink {
         VbProcess *process; /* or NULL */
 };
 
+/* Of event sources, which close their sockets. */
+GPtrArray *vb_link_listeners_new(void);
+
 /* For link-open.c: begins to serve a connected socket, which is taken over. */
 VB_MUST_USE int vb_link_start(VbLink *link, int fd);
+/* The same with a socket on which the handshake was done by the run before (bus/restart.h). */
+VB_MUST_USE int vb_link_go_on(VbLink *link, int fd);
 /* A link that is complete but for its bus, or not even that. */
 VbLink *vb_link_free(VbLink *link);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VbLink, vb_link_free)

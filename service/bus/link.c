@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "bus/adopt.h"
 #include "bus/daemon-private.h"
 #include "bus/dispatch.h"
 #include "bus/link-private.h"
@@ -310,20 +311,13 @@ static void shut(VbLink *link) {
 
 /* Beginning */
 
-static int start_bus(VbLink *link, int fd) {
+static int new_bus(VbLink *link) {
         sd_id128_t id;
         int r;
 
         r = sd_bus_new(&link->bus);
-        if (r < 0) {
-                vb_close(fd);
+        if (r < 0)
                 return r;
-        }
-        r = sd_bus_set_fd(link->bus, fd, fd);
-        if (r < 0) {
-                vb_close(fd);
-                return r;
-        }
         r = sd_id128_randomize(&id);
         if (r >= 0)
                 r = sd_bus_set_server(link->bus, /* b= */ true, id);
@@ -336,22 +330,17 @@ static int start_bus(VbLink *link, int fd) {
                 r = sd_bus_set_description(link->bus, vb_peer_label(link->peer));
         if (r >= 0)
                 r = sd_bus_add_filter(link->bus, &link->filter, on_message, link);
-        return r < 0 ? r : sd_bus_start(link->bus);
+        return r;
 }
 
-int vb_link_start(VbLink *link, int fd) {
+static int serve_from_now_on(VbLink *link) {
         VbLinks *links = link->links;
         int r;
 
-        r = start_bus(link, fd);
-        if (r < 0)
-                return r;
-        link->events = (uint32_t) MAX(sd_bus_get_events(link->bus), 0) | EPOLLET;
         r = sd_event_add_io(vb_daemon_event(links->daemon), &link->io, sd_bus_get_fd(link->bus), link->events, on_io, link);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_description(link->io, "link");
-        set_half_done(link, true);
 
         link->in_all.data = link;
         g_queue_push_tail_link(&links->all, &link->in_all);
@@ -365,10 +354,44 @@ int vb_link_start(VbLink *link, int fd) {
         return 0;
 }
 
+int vb_link_start(VbLink *link, int fd) {
+        vb_autofd socket = fd;
+        int r;
+
+        r = new_bus(link);
+        if (r >= 0)
+                r = sd_bus_set_fd(link->bus, fd, fd);
+        if (r < 0)
+                return r;
+        (void) vb_steal_fd(&socket);
+        r = sd_bus_start(link->bus);
+        if (r < 0)
+                return r;
+        link->events = (uint32_t) MAX(sd_bus_get_events(link->bus), 0) | EPOLLET;
+        set_half_done(link, true);
+        return serve_from_now_on(link);
+}
+
+int vb_link_go_on(VbLink *link, int fd) {
+        vb_autofd socket = fd;
+        int r;
+
+        r = new_bus(link);
+        if (r >= 0)
+                r = vb_adopt_link(link->bus, vb_steal_fd(&socket));
+        if (r < 0)
+                return r;
+        link->ready = true;
+        link->events = EPOLLIN | EPOLLET;
+        return serve_from_now_on(link);
+}
+
 /* The end of all */
 
 void vb_links_shut(VbLinks *links) {
         links->shut = true;
+        /* Who connects from now on waits for the next daemon. */
+        g_ptr_array_set_size(links->listeners, 0);
         for (GList *l = links->all.head; l; l = l->next)
                 shut(l->data);
 }
@@ -396,6 +419,7 @@ int vb_links_new(VbLinks **ret, VbDaemon *daemon) {
         g_queue_init(&links->all);
         g_queue_init(&links->listening);
         g_queue_init(&links->doomed);
+        links->listeners = vb_link_listeners_new();
         r = sd_event_add_defer(event, &links->reap, on_reap, links);
         if (r >= 0)
                 r = sd_event_source_set_enabled(links->reap, SD_EVENT_OFF);
@@ -423,6 +447,7 @@ VbLinks *vb_links_free(VbLinks *links) {
         }
         assert(g_hash_table_size(links->by_opener) == 0);
         g_hash_table_unref(links->by_opener);
+        g_ptr_array_unref(links->listeners);
         sd_event_source_disable_unref(links->reap);
         sd_event_source_disable_unref(links->half_done);
         g_free(links);

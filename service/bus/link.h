@@ -29,6 +29,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VbLinks, vb_links_free)
  * still get their answers. Links that are opened from now on are born so. */
 void vb_links_shut(VbLinks *links);
 
+/* Serves whoever connects to this listening socket and may do everything, by what the kernel says of them (SO_PEERCRED); others are turned
+ * away. Takes fd over. The links are as those of OpenLink, without signals, and end with their connection. */
+VB_MUST_USE int vb_links_listen(VbLinks *links, int fd);
+
 /* Sends one signal on all links that want signals. */
 void vb_links_signal(VbLinks *links, sd_bus_message *message);
 

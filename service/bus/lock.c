@@ -16,6 +16,17 @@ struct VbDaemonLock {
         int fd;
 };
 
+VbDaemonLock *vb_daemon_lock_adopt(int fd) {
+        VbDaemonLock *lock = g_new0(VbDaemonLock, 1);
+
+        lock->fd = fd;
+        return lock;
+}
+
+int vb_daemon_lock_get_fd(const VbDaemonLock *lock) {
+        return lock->fd;
+}
+
 /* Nothing is served yet and no loop runs, so this may sleep. */
 static int wait_for_lock(int fd, const char *path) {
         for (unsigned i = 0; i < WAIT_SEC * TRIES_PER_SEC; i++) {
@@ -46,8 +57,7 @@ int vb_daemon_lock_take(VbDaemonLock **ret, const char *run_dir, const char *dri
         if (r < 0)
                 return r;
 
-        *ret = g_new0(VbDaemonLock, 1);
-        (*ret)->fd = vb_steal_fd(&fd);
+        *ret = vb_daemon_lock_adopt(vb_steal_fd(&fd));
         return 0;
 }
 

@@ -295,17 +295,22 @@ static int on_uid(sd_bus_message *message, void *userdata, sd_bus_error *reterr)
         return 0;
 }
 
-/* The watch is installed first: should the peer leave in between, the question for its uid fails. */
-static int ask(VbPeers *peers, VbPeer *peer) {
+static int watch(VbPeers *peers, VbPeer *peer) {
         g_autofree char *rule =
                 g_strdup_printf("type='signal',sender='" VB_DBUS_NAME "',path='" VB_DBUS_PATH
                                 "',interface='" VB_DBUS_INTERFACE "',member='NameOwnerChanged',arg0='%s'",
                                 peer->name);
+
+        return sd_bus_add_match_async(peers->bus, &peer->watch_slot, rule, on_owner_changed, on_watch_installed,
+                                      peer);
+}
+
+/* The watch is installed first: should the peer leave in between, the question for its uid fails. */
+static int ask(VbPeers *peers, VbPeer *peer) {
         g_autoptr(sd_bus_message) question = NULL;
         int r;
 
-        r = sd_bus_add_match_async(peers->bus, &peer->watch_slot, rule, on_owner_changed, on_watch_installed,
-                                   peer);
+        r = watch(peers, peer);
         if (r < 0)
                 return r;
         r = sd_bus_message_new_method_call(peers->bus, &question, VB_DBUS_NAME, VB_DBUS_PATH,
@@ -340,12 +345,8 @@ static int add(VbPeers *peers, const char *name, VbPeer **ret, sd_bus_error *ret
         return 0;
 }
 
-int vb_peers_get(VbPeers *peers, sd_bus_message *message, VbPeer **ret, sd_bus_error *reterr) {
-        const char *name = sd_bus_message_get_sender(message);
+int vb_peers_get_name(VbPeers *peers, const char *name, VbPeer **ret, sd_bus_error *reterr) {
         VbPeer *peer;
-
-        if (!name)
-                return sd_bus_error_setf(reterr, VB_ERROR_ACCESS_DENIED, "the bus does not tell who calls");
 
         peer = g_hash_table_lookup(peers->by_name, name);
         if (!peer)
@@ -355,6 +356,36 @@ int vb_peers_get(VbPeers *peers, sd_bus_message *message, VbPeer **ret, sd_bus_e
         g_queue_push_tail_link(&peers->by_use, &peer->link);
         *ret = vb_peer_ref(peer);
         return 0;
+}
+
+int vb_peers_get(VbPeers *peers, sd_bus_message *message, VbPeer **ret, sd_bus_error *reterr) {
+        const char *name = sd_bus_message_get_sender(message);
+
+        if (!name)
+                return sd_bus_error_setf(reterr, VB_ERROR_ACCESS_DENIED, "the bus does not tell who calls");
+        return vb_peers_get_name(peers, name, ret, reterr);
+}
+
+void vb_peers_unwatch(VbPeers *peers) {
+        for (GList *link = peers->by_use.head, *next; link; link = next) {
+                VbPeer *peer = link->data;
+
+                next = link->next;
+                if (peer->n_refs == 1)
+                        drop(peers, peer);
+                else
+                        peer->watch_slot = sd_bus_slot_unref(peer->watch_slot);
+        }
+        peers->changed(peers->userdata);
+}
+
+void vb_peers_watch_again(VbPeers *peers) {
+        for (GList *link = peers->by_use.head; link; link = link->next) {
+                VbPeer *peer = link->data;
+
+                if (!peer->watch_slot && watch(peers, peer) < 0)
+                        vb_log_warning("cannot watch client %s", peer->name);
+        }
 }
 
 /* Links */

@@ -42,6 +42,14 @@ unsigned vb_peers_count(const VbPeers *peers);
 /* The sender of a message that came over the bus, with a reference. Its uid may not be known yet. */
 VB_MUST_USE int vb_peers_get(VbPeers *peers, sd_bus_message *message, VbPeer **ret, sd_bus_error *reterr);
 
+/* A connection to the bus by its unique name. */
+VB_MUST_USE int vb_peers_get_name(VbPeers *peers, const char *name, VbPeer **ret, sd_bus_error *reterr);
+
+/* Before a restart (bus/restart.h): takes the match rules back, which are the connection's, and would stay. And makes them again, if there
+ * is none after all. */
+void vb_peers_unwatch(VbPeers *peers);
+void vb_peers_watch_again(VbPeers *peers);
+
 VbPeer *vb_peer_ref(VbPeer *peer);
 VbPeer *vb_peer_unref(VbPeer *peer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VbPeer, vb_peer_unref)

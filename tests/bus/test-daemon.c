@@ -393,6 +393,32 @@ static const VbHypervisor1Handlers hypervisor_handlers = {
 
 /* The daemon */
 
+static int restore(Manager *manager, VbRestart *restart, sd_bus_error *reterr) {
+        VbJson *domains, *object;
+        int r;
+
+        r = vb_restart_get_array(vb_restart_root(restart), "domains", 1000, &domains, reterr);
+        for (size_t i = 0; r >= 0 && i < json_object_array_length(domains); i++) {
+                Domain *domain;
+                const char *name;
+                uint64_t owner;
+                bool running;
+
+                r = vb_restart_get_entry(domains, "domains", i, &object, reterr);
+                if (r >= 0)
+                        r = vb_restart_get_string(object, "name", 255, &name, reterr);
+                if (r >= 0)
+                        r = vb_restart_get_number(object, "owner", UINT32_MAX, &owner, reterr);
+                if (r >= 0)
+                        r = vb_restart_get_bool(object, "running", &running, reterr);
+                if (r >= 0)
+                        r = domain_new(manager, name, (uid_t) owner, &domain);
+                if (r >= 0)
+                        set_running(domain, running);
+        }
+        return r;
+}
+
 static int start(VbDaemon *daemon, sd_bus_error *reterr) {
         Manager *manager = g_new0(Manager, 1);
         const char *n = g_getenv("TEST_DOMAINS");
@@ -403,6 +429,8 @@ static int start(VbDaemon *daemon, sd_bus_error *reterr) {
                 g_hash_table_new_full(g_str_hash, g_str_equal, /* key_destroy_func= */ NULL, domain_free);
         vb_daemon_set_userdata(daemon, manager);
 
+        if (vb_daemon_restart(daemon))
+                return restore(manager, vb_daemon_restart(daemon), reterr);
         for (int i = 0; n && i < atoi(n); i++) {
                 g_autofree char *name = g_strdup_printf("domain-%d", i);
                 Domain *domain;
@@ -410,6 +438,25 @@ static int start(VbDaemon *daemon, sd_bus_error *reterr) {
                 r = domain_new(manager, name, /* owner= */ 0, &domain);
                 if (r < 0)
                         return r;
+        }
+        return 0;
+}
+
+static int save(VbDaemon *daemon, VbRestart *restart, sd_bus_error *reterr) {
+        VbJson *domains = json_object_new_array();
+        Manager *manager = vb_daemon_userdata(daemon);
+        GHashTableIter iterator;
+        Domain *domain;
+
+        (void) json_object_object_add(vb_restart_root(restart), "domains", domains);
+        g_hash_table_iter_init(&iterator, manager->by_name);
+        while (g_hash_table_iter_next(&iterator, NULL, (void **) &domain)) {
+                VbJson *object = json_object_new_object();
+
+                (void) json_object_array_add(domains, object);
+                vb_restart_put_string(object, "name", domain->name);
+                vb_restart_put_number(object, "owner", domain->owner);
+                vb_restart_put_bool(object, "running", domain->running);
         }
         return 0;
 }
@@ -434,6 +481,7 @@ static const VbDaemonInfo info = {
                 (const VbObjectInterface[]){ { &vb_hypervisor1_interface, &hypervisor_handlers }, {} },
         .start = start,
         .reload = reload,
+        .save = save,
         .stop = stop,
 };
 
