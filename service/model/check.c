@@ -335,10 +335,24 @@ static int check_audio(const VbDomainDefinition *definition, sd_bus_error *reter
         return 0;
 }
 
+/* A guest that had to hold a lease twice could never start. */
+static int check_leases(const VbDomainDefinition *definition, sd_bus_error *reterr) {
+        for (size_t i = 0; i < definition->leases.n; i++)
+                for (size_t j = 0; j < i; j++) {
+                        const VbLease *a = definition->leases.items[i], *b = definition->leases.items[j];
+
+                        if (g_str_equal(a->key, b->key) && g_str_equal(a->path, b->path) && a->offset == b->offset &&
+                            g_strcmp0(a->lockspace, b->lockspace) == 0)
+                                return sd_bus_error_setf(reterr, VB_ERROR_INVALID_XML, "<lease>: key '%s' of '%s' is told twice",
+                                                         a->key, a->lockspace ?: a->path);
+                }
+        return 0;
+}
+
 int vb_domain_definition_check(const VbDomainDefinition *definition, sd_bus_error *reterr) {
         static int (*const checks[])(const VbDomainDefinition *, sd_bus_error *) = {
                 check_text, check_sizes, check_topology, check_pins, check_os, check_actions, check_disks,
-                check_controllers, check_devices, check_macs, check_displays, check_audio,
+                check_controllers, check_leases, check_devices, check_macs, check_displays, check_audio,
         };
         int r;
 

@@ -97,6 +97,7 @@ static const VbXmlRow device_rows[] = {
         VB_XML_VALUE("emulator", VB_XML_STRING, F(emulator)),
         VB_XML_LIST("disk", vb_disk_table, F(disks)),
         VB_XML_LIST("controller", vb_controller_table, F(controllers)),
+        VB_XML_LIST("lease", vb_lease_table, F(leases), .max = 64),
         VB_XML_LIST("interface", vb_interface_table, F(interfaces)),
         VB_XML_LIST("serial", vb_serial_table, F(serials), .max = 64),
         VB_XML_LIST("parallel", vb_parallel_table, F(parallels), .max = 64),
@@ -113,7 +114,7 @@ static const VbXmlRow device_rows[] = {
         VB_XML_LIST("memballoon", vb_memballoon_table, F(memballoons), .max = 1),
         VB_XML_LIST("rng", vb_rng_table, F(rngs), .max = 64),
         VB_XML_LIST("panic", vb_panic_table, F(panics), .max = 8),
-        VB_XML_UNBUILT_ELEMENTS("crypto filesystem hostdev hub iommu lease memory nvram pstore redirfilter "
+        VB_XML_UNBUILT_ELEMENTS("crypto filesystem hostdev hub iommu memory nvram pstore redirfilter "
                                 "shmem smartcard vsock"),
         {},
 };

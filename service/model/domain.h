@@ -260,6 +260,7 @@ typedef struct VbDomainDefinition {
         char *emulator;
         VB_LIST(VbDisk) disks;
         VB_LIST(VbController) controllers;
+        VB_LIST(VbLease) leases;
         VB_LIST(VbInterface) interfaces;
         VB_LIST(VbChardev) serials;
         VB_LIST(VbChardev) parallels;
@@ -347,8 +348,8 @@ int vb_domain_definition_check(const VbDomainDefinition *definition, sd_bus_erro
  * characters and '/', not starting with a dot. */
 int vb_domain_name_check(const char *name, sd_bus_error *reterr) VB_MUST_USE;
 
-/* Whether it asks for devices or networks of the host (block and character devices; taps on bridges and links), or has words for the
- * emulator itself, which could ask for them. Files and sockets are not meant: they are used with the owner's rights. */
+/* Whether it asks for devices or networks of the host (block and character devices; taps on bridges and links) or for leases,
+ * or has words for the emulator itself, which could ask for them. Files and sockets are not meant: they are used with the owner's rights. */
 bool vb_domain_definition_uses_host(const VbDomainDefinition *definition);
 
 /* What of the host is needed to complete a definition. */

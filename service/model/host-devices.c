@@ -51,10 +51,15 @@ static bool uses_network(const VbDomainDefinition *definition) {
         return false;
 }
 
+/* A lease keeps others' guests from starting, and its place is on the host. */
+static bool uses_leases(const VbDomainDefinition *definition) {
+        return definition->leases.n > 0;
+}
+
 bool vb_domain_definition_uses_host(const VbDomainDefinition *definition) {
         const VbCommandline *commandline = definition->commandline;
 
         /* Words for the emulator itself can ask for anything. */
         return (commandline && (commandline->args.n > 0 || commandline->env.n > 0)) || uses_network(definition) ||
-               uses_device(definition);
+               uses_device(definition) || uses_leases(definition);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model/small-devices.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "model/tables.h"
 
@@ -177,3 +179,46 @@ static int tpm_finish(void *item, VbXmlReader *reader) {
 }
 
 const VbXmlTable vb_tpm_table = { "tpm", sizeof(VbTpm), tpm_rows, tpm_finish };
+#undef F
+
+/* <lease> */
+
+#define F(field) VB_XML_FIELD(VbLease, field)
+
+static const VbXmlRow lease_target_rows[] = {
+        VB_XML_ATTRIBUTE("path", VB_XML_STRING, F(path), .flags = VB_XML_REQUIRED),
+        VB_XML_ATTRIBUTE("offset", VB_XML_UINT64, F(offset), VB_XML_RANGE(0, INT64_MAX)),
+        {},
+};
+
+static const VbXmlRow lease_rows[] = {
+        VB_XML_VALUE("lockspace", VB_XML_STRING, F(lockspace), .max = VB_LEASE_NAME_MAX),
+        VB_XML_VALUE("key", VB_XML_STRING, F(key), .flags = VB_XML_REQUIRED, .max = VB_LEASE_NAME_MAX),
+        VB_XML_GROUP("target", lease_target_rows, .flags = VB_XML_REQUIRED),
+        {},
+};
+
+/* A lock manager may make a file of that name. */
+static int check_lease_name(const char *element, const char *name, VbXmlReader *reader) {
+        if (strchr(name, '/') || g_str_equal(name, ".") || g_str_equal(name, ".."))
+                return vb_xml_fail(reader, VB_ERROR_INVALID_XML, "<%s>%s: must be a name, not a path", element, name);
+        for (const char *c = name; *c; c = g_utf8_next_char(c))
+                if (g_unichar_iscntrl(g_utf8_get_char(c)))
+                        return vb_xml_fail(reader, VB_ERROR_INVALID_XML,
+                                           "<%s>: must not contain line breaks and other control characters", element);
+        return 0;
+}
+
+static int lease_finish(void *item, VbXmlReader *reader) {
+        VbLease *lease = item;
+        int r;
+
+        r = check_lease_name("key", lease->key, reader);
+        if (r >= 0 && lease->lockspace)
+                r = check_lease_name("lockspace", lease->lockspace, reader);
+        if (r >= 0 && lease->path[0] != '/')
+                r = vb_xml_fail(reader, VB_ERROR_INVALID_XML, "<target path='%s'>: must be an absolute path", lease->path);
+        return r;
+}
+
+const VbXmlTable vb_lease_table = { "lease", sizeof(VbLease), lease_rows, lease_finish };

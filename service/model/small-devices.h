@@ -127,3 +127,15 @@ typedef struct VbTpm {
         bool pcr_sha384;
         bool pcr_sha512;
 } VbTpm;
+
+/* The longest name of a lockspace and of a lease in it: file systems and lock managers have such limits. */
+#define VB_LEASE_NAME_MAX 255
+
+/* <lease>: something that the guest must hold while it runs, by agreement among those who use it; no device that the guest would see, so it has
+ * neither address nor alias. */
+typedef struct VbLease {
+        char *lockspace; /* NULL: none given */
+        char *key;
+        char *path;      /* of the lease itself, or its lockspace: the lock manager's business */
+        uint64_t offset; /* bytes */
+} VbLease;

@@ -23,6 +23,7 @@ extern const VbXmlTable vb_commandline_table;
 extern const VbXmlTable vb_disk_table;
 extern const VbXmlTable vb_iotune_table;
 extern const VbXmlTable vb_controller_table;
+extern const VbXmlTable vb_lease_table;
 extern const VbXmlTable vb_interface_table;
 extern const VbXmlTable vb_serial_table;
 extern const VbXmlTable vb_parallel_table;

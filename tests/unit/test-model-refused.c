@@ -11,6 +11,8 @@
 #define DEVICES(text) BEFORE "<devices>\n" text "</devices>\n" AFTER /* text begins in line 8 */
 #define TOP(text) BEFORE text AFTER                                  /* text begins in line 7 */
 #define DISK(inside) "<disk type='file'>\n<source file='/a'/>\n" inside "</disk>\n"
+#define LEASE(lockspace, key, path, offset) \
+        "<lease>\n" lockspace "<key>" key "</key>\n<target path='" path "' offset='" offset "'/>\n</lease>\n"
 #define TARGET(name) DISK("<target dev='" name "'/>\n")
 
 typedef struct Case {
@@ -223,6 +225,24 @@ static const Case cases[] = {
         { "video-primary",
           DEVICES("<video><model type='vga' primary='yes'/></video><video><model type='vga' primary='yes'/></video>\n"), XML,
           "<video>: at most one can be the primary one" },
+        { "lease-no-key", DEVICES("<lease>\n<target path='/srv/a'/>\n</lease>\n"), XML, "line 8: <lease>: <key> is missing in it" },
+        { "lease-no-target", DEVICES("<lease>\n<key>a</key>\n</lease>\n"), XML, "line 8: <lease>: <target> is missing in it" },
+        { "lease-no-path", DEVICES("<lease>\n<key>a</key>\n<target offset='0'/>\n</lease>\n"), XML,
+          "line 10: <target path>: this attribute is missing" },
+        { "lease-relative", DEVICES(LEASE("", "a", "srv/a", "0")), XML,
+          "line 8: <lease>: <target path='srv/a'>: must be an absolute path" },
+        { "lease-key-path", DEVICES(LEASE("", "../../etc/shadow", "/srv/a", "0")), XML,
+          "line 8: <lease>: <key>../../etc/shadow: must be a name, not a path" },
+        { "lease-key-parent", DEVICES(LEASE("", "..", "/srv/a", "0")), XML,
+          "line 8: <lease>: <key>..: must be a name, not a path" },
+        { "lease-key-control", DEVICES(LEASE("", "a&#10;b", "/srv/a", "0")), XML,
+          "line 8: <lease>: <key>: must not contain line breaks and other control characters" },
+        { "lease-lockspace-path", DEVICES(LEASE("<lockspace>/</lockspace>\n", "a", "/srv/a", "0")), XML,
+          "line 8: <lease>: <lockspace>/: must be a name, not a path" },
+        { "lease-offset", DEVICES(LEASE("", "a", "/srv/a", "9223372036854775808")), XML,
+          "line 10: <target offset='9223372036854775808'>: not a number from 0 to 9223372036854775807" },
+        { "lease-twice", DEVICES(LEASE("", "a", "/srv/a", "0") LEASE("", "a", "/srv/a", "0")), XML,
+          "<lease>: key 'a' of '/srv/a' is told twice" },
         { "watchdogs", DEVICES("<watchdog model='ib700'/>\n<watchdog model='i6300esb'/>\n"), LIMIT,
           "line 9: <watchdog>: more than 1 of them" },
         { "usb-port", DEVICES("<input type='tablet' bus='usb'>\n<address type='usb' bus='0' port='1..2'/></input>\n"), XML,
@@ -361,6 +381,8 @@ static void test_huge(void) {
                         *element = repeated("<", "a", 60000, "/>"),
                         *disks = repeated(BEFORE "<devices>", "<rng model='virtio'><backend model='builtin'/></rng>", 65,
                                           "</devices>" AFTER),
+                        *key = repeated(BEFORE "<devices><lease><key>", "a", VB_LEASE_NAME_MAX + 1,
+                                        "</key><target path='/a'/></lease></devices>" AFTER),
                         *namespaces = repeated("<domain type='qemu'>", "<a xmlns:a='a' xmlns:b='b'><b/>", 62, "");
 
         assert_limit(big, strlen(big), "line 1: the document has 2097153 bytes, at most 2097152 are allowed");
@@ -372,6 +394,7 @@ static void test_huge(void) {
         assert_limit(name, strlen(name), "domain name 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…': 251 bytes long, at most 250 are allowed");
         assert_limit(element, strlen(element), "line 1: *");
         assert_limit(disks, strlen(disks), "line 7: <rng>: more than 64 of them");
+        assert_limit(key, strlen(key), "line 7: <key> 'aaa*…': longer than 255 bytes");
         assert_limit(namespaces, strlen(namespaces), "line 1: not well-formed: *");
 }
 
