@@ -28,6 +28,7 @@ static char *const default_environment[] = {
 
 const char *vb_child_step_to_string(int step) {
         static const char *const words[_VB_CHILD_STEP_MAX] = {
+                [VB_CHILD_ENROLL] = "make itself known",
                 [VB_CHILD_LOOK_UP_GROUPS] = "look up the user's groups",
                 [VB_CHILD_STREAMS] = "set up the standard streams",
                 [VB_CHILD_DESCRIPTORS] = "pass descriptors",
@@ -39,6 +40,7 @@ const char *vb_child_step_to_string(int step) {
                 [VB_CHILD_USER] = "become the user",
                 [VB_CHILD_NO_NEW_PRIVILEGES] = "forbid new privileges",
                 [VB_CHILD_DIRECTORY] = "change to its working directory",
+                [VB_CHILD_GATE] = "wait",
                 [VB_CHILD_EXECUTE] = "execute it",
         };
 
@@ -128,23 +130,32 @@ static int close_fds(int first, int last) {
         return close_range((unsigned) first, (unsigned) last, 0) < 0 ? -errno : 0;
 }
 
-static int keep_only(const VbProcessSpec *spec, int status_fd, int gate_fd) {
-        size_t n = spec->n_keep_fds;
-        int *fds, next = 3, r;
+static int keep_over_exec(int fd) {
+        int flags = fcntl(fd, F_GETFD);
 
-        fds = calloc(n + 2, sizeof *fds);
+        return flags < 0 || fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC) < 0 ? -errno : 0;
+}
+
+/* enrolled is kept for the program, the other two until it is executed; each may be none. */
+static int keep_only(const VbProcessSpec *spec, int enrolled_fd, int status_fd, int gate_fd) {
+        const int others[] = { enrolled_fd, status_fd, gate_fd };
+        size_t n = spec->n_keep_fds;
+        int *fds, next = 3, r = 0;
+
+        fds = calloc(n + 3, sizeof *fds);
         if (!fds)
                 return -ENOMEM;
-        for (size_t i = 0; i < n; i++) {
-                int flags = fcntl(spec->keep_fds[i], F_GETFD);
-
-                if (flags < 0 || fcntl(spec->keep_fds[i], F_SETFD, flags & ~FD_CLOEXEC) < 0)
-                        return -errno;
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                r = keep_over_exec(spec->keep_fds[i]);
                 fds[i] = spec->keep_fds[i];
         }
-        fds[n++] = status_fd;
-        if (gate_fd >= 0)
-                fds[n++] = gate_fd;
+        if (r >= 0 && enrolled_fd >= 0)
+                r = keep_over_exec(enrolled_fd);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < 3; i++)
+                if (others[i] >= 0)
+                        fds[n++] = others[i];
         qsort(fds, n, sizeof *fds, compare_fds);
 
         for (size_t i = 0; i < n; i++) {
@@ -206,7 +217,7 @@ static int set_up(const VbProcessSpec *spec, const int streams[static 3], int st
         bool change_user = spec->change_user && !is_user_already(spec);
         gid_t *groups = NULL;
         size_t n_groups = 0;
-        int r = 0;
+        int enrolled_fd = -EBADF, r = 0;
 
 #define STEP(which, expression)         \
         do {                            \
@@ -216,11 +227,13 @@ static int set_up(const VbProcessSpec *spec, const int streams[static 3], int st
                         return r;       \
         } while (0)
 
-        /* First, while the C library's own descriptors still are what it thinks they are. */
+        if (spec->enroll)
+                STEP(VB_CHILD_ENROLL, enrolled_fd = spec->enroll());
+        /* While the C library's own descriptors still are what it thinks they are. */
         if (change_user)
                 STEP(VB_CHILD_LOOK_UP_GROUPS, look_up_groups(spec->uid, spec->gid, &groups, &n_groups));
         STEP(VB_CHILD_STREAMS, set_streams(streams));
-        STEP(VB_CHILD_DESCRIPTORS, keep_only(spec, status_fd, gate_fd));
+        STEP(VB_CHILD_DESCRIPTORS, keep_only(spec, enrolled_fd, status_fd, gate_fd));
         STEP(VB_CHILD_LIMITS, set_limits(spec));
         if (spec->set_oom_score_adjust)
                 STEP(VB_CHILD_OOM_SCORE, set_oom_score(spec->oom_score_adjust));
@@ -257,8 +270,10 @@ _Noreturn void vb_process_child(const VbProcessSpec *spec, const int streams[sta
         reset_signals();
         r = set_up(spec, streams, status_fd, gate_fd, parent, &step);
         if (r >= 0) {
-                if (gate_fd >= 0)
+                if (gate_fd >= 0) {
+                        tell(status_fd, VB_CHILD_GATE, 0);
                         wait_at_gate(gate_fd);
+                }
                 tell(status_fd, VB_CHILD_EXECUTE, 0);
                 (void) execve(spec->path, spec->argv, spec->envp ?: default_environment);
                 r = -errno;

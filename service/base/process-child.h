@@ -5,9 +5,11 @@
 
 #include "base/process.h"
 
-/* What the child tells its parent over the status pipe, in this order: at most one failure, or the notice that it is
- * about to execute (step VB_CHILD_EXECUTE, error 0), which only exec's own failure can follow. */
+/* What the child tells its parent over the status pipe, in this order: at most one failure, or the notice that it is at the gate
+ * (step VB_CHILD_GATE, error 0), if it is gated, and the one that it is about to execute (step VB_CHILD_EXECUTE, error 0), which only exec's own
+ * failure can follow. */
 typedef enum VbChildStep {
+        VB_CHILD_ENROLL,
         VB_CHILD_LOOK_UP_GROUPS,
         VB_CHILD_STREAMS,
         VB_CHILD_DESCRIPTORS,
@@ -19,6 +21,7 @@ typedef enum VbChildStep {
         VB_CHILD_USER,
         VB_CHILD_NO_NEW_PRIVILEGES,
         VB_CHILD_DIRECTORY,
+        VB_CHILD_GATE,
         VB_CHILD_EXECUTE,
         _VB_CHILD_STEP_MAX,
 } VbChildStep;

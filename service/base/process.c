@@ -34,6 +34,7 @@ struct VbProcess {
         char *path;
         bool child; /* of ours, so ours to reap */
         bool kill_on_free;
+        VbProcessAtGate at_gate;
         VbProcessStarted started;
         VbProcessExited exited;
         void *userdata;
@@ -165,7 +166,14 @@ static void tell_started(VbProcess *process, int r, int step) {
         process->started(process, r, &error, process->userdata);
 }
 
-/* The status pipe: a failure, the notice before exec, the end of file that exec's closing makes. */
+static void tell_at_gate(VbProcess *process) {
+        VbProcessAtGate at_gate = g_steal_pointer(&process->at_gate);
+
+        if (at_gate && process->gate_fd >= 0)
+                at_gate(process, process->userdata);
+}
+
+/* The status pipe: a failure, the notices at the gate and before exec, the end of file that exec's closing makes. */
 static void read_status(VbProcess *process) {
         while (!process->start_told && !process->freed) {
                 VbChildStatus status;
@@ -180,6 +188,8 @@ static void read_status(VbProcess *process) {
                         tell_started(process, process->executing ? 0 : -ECANCELED, _VB_CHILD_STEP_MAX);
                 else if (status.error != 0)
                         tell_started(process, -status.error, status.step);
+                else if (status.step == VB_CHILD_GATE)
+                        tell_at_gate(process);
                 else
                         process->executing = true;
         }
@@ -391,6 +401,7 @@ int vb_process_spawn(VbProcess **ret, sd_event *event, const VbProcessSpec *spec
         vb_error_init();
         process = process_new(event);
         process->path = g_strdup(spec->path);
+        process->at_gate = spec->at_gate;
         process->started = spec->started;
         process->exited = spec->exited;
         process->userdata = spec->userdata;

@@ -43,6 +43,9 @@ typedef struct VbProcessExit {
  * r < 0 the exited callback follows. May free the process. */
 typedef void (*VbProcessStarted)(VbProcess *process, int r, const sd_bus_error *error, void *userdata);
 
+/* A gated child is set up, and waits for vb_process_release(). Called once, unless the child fails or is released before. May free the process. */
+typedef void (*VbProcessAtGate)(VbProcess *process, void *userdata);
+
 /* It has ended and is reaped; all captured output has been read. Called once, always from the loop. May free the process. */
 typedef void (*VbProcessExited)(VbProcess *process, const VbProcessExit *exit, void *userdata);
 
@@ -64,6 +67,10 @@ typedef struct VbProcessSpec {
         bool drop_capabilities; /* all, out of the bounding set, too */
         bool no_new_privileges;
 
+        /* In the child, first of all and with the daemon's rights: makes itself known to somebody who watches processes by their connection. Returns a
+         * descriptor, which the program holds until its end, or a negative errno. NULL: nothing. */
+        int (*enroll)(void);
+
         bool gated;           /* set up, but do not execute before vb_process_release(); ends if the daemon ends first */
         bool new_session;     /* setsid() */
         bool die_with_parent; /* SIGKILL when the daemon ends */
@@ -76,6 +83,7 @@ typedef struct VbProcessSpec {
         const VbProcessLimit *limits;
         size_t n_limits;
 
+        VbProcessAtGate at_gate;  /* may be NULL */
         VbProcessStarted started; /* may be NULL */
         VbProcessExited exited;   /* may be NULL */
         void *userdata;

@@ -243,6 +243,59 @@ static void test_gate(void) {
         run_done(&run);
 }
 
+typedef struct AtGate {
+        Run run;
+        unsigned n_at_gate;
+} AtGate;
+
+/* Nothing of the program has happened yet. */
+static void on_at_gate(VbProcess *process, void *userdata) {
+        AtGate *gate = userdata;
+
+        gate->n_at_gate++;
+        g_assert_cmpuint(gate->run.n_started, ==, 0);
+        g_assert_cmpint(vb_process_release(process), ==, 0);
+}
+
+static void test_at_gate(void) {
+        const char *argv[] = { "true", NULL };
+        AtGate gate = { .n_at_gate = 0 };
+
+        begin(&gate.run, (VbProcessSpec) { .path = "/bin/true", .argv = (char **) argv, .gated = true, .at_gate = on_at_gate });
+        TEST_RUN_UNTIL(gate.run.event, gate.run.n_exited > 0);
+        g_assert_cmpuint(gate.n_at_gate, ==, 1);
+        g_assert_cmpint(gate.run.started_r, ==, 0);
+        run_done(&gate.run);
+}
+
+static int open_something(void) {
+        int fd = open("/dev/full", O_RDONLY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+static int open_nothing(void) {
+        return -ECONNREFUSED;
+}
+
+/* What it enrolled by stays open in the program, though it was opened close-on-exec; and who cannot enroll is not started. */
+static void test_enroll(void) {
+        const char *argv[] = { "sh", "-c", "ls -l /proc/self/fd", NULL };
+        Run run = { 0 };
+
+        begin(&run, (VbProcessSpec) { .path = "/bin/sh", .argv = (char **) argv, .out = { VB_STREAM_CAPTURE }, .enroll = open_something });
+        TEST_RUN_UNTIL(run.event, run.n_exited > 0);
+        g_assert_nonnull(strstr(vb_process_get_output(run.process), " -> /dev/full"));
+        run_done(&run);
+
+        run = (Run) { 0 };
+        begin(&run, (VbProcessSpec) { .path = "/bin/sh", .argv = (char **) argv, .enroll = open_nothing });
+        TEST_RUN_UNTIL(run.event, run.n_exited > 0);
+        g_assert_cmpint(run.started_r, ==, -ECONNREFUSED);
+        g_assert_cmpstr(run.message, ==, "program '/bin/sh': cannot make itself known: Connection refused");
+        run_done(&run);
+}
+
 /* Freed before its gate opens, the child goes away, and no zombie stays. */
 static void test_free_at_gate(void) {
         const char *argv[] = { "sleep", "1000", NULL };
@@ -334,6 +387,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/process/root-without-capabilities", test_root_without_capabilities);
         g_test_add_func("/process/failures", test_failures);
         g_test_add_func("/process/gate", test_gate);
+        g_test_add_func("/process/at-gate", test_at_gate);
+        g_test_add_func("/process/enroll", test_enroll);
         g_test_add_func("/process/free-at-gate", test_free_at_gate);
         g_test_add_func("/process/free-in-callbacks", test_free_in_callbacks);
         g_test_add_func("/process/adopt", test_adopt);
