@@ -30,6 +30,10 @@
 #define VB_SYSTEMD_PATH "/org/freedesktop/systemd1"
 #define VB_SYSTEMD_INTERFACE "org.freedesktop.systemd1.Manager"
 
+/* virtbus's own, to daemons that call others. */
+#define VB_LOCK_NAME "org.virtbus.Lock1"
+#define VB_LOCK_PATH "/org/virtbus/Lock1"
+
 /* Refusals are given in the bus's own words, so that clients know what to do without knowing virtbus. */
 #define VB_ERROR_ACCESS_DENIED SD_BUS_ERROR_ACCESS_DENIED
 #define VB_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED

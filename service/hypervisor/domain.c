@@ -134,6 +134,7 @@ VbDomain *vb_domain_free(VbDomain *domain) {
 
         (void) vb_caller_watch_free(domain->bound_to);
         (void) vb_idle_release(domain->hold);
+        (void) vb_claims_free(domain->claims);
         (void) vb_domain_definition_free(domain->live);
         (void) vb_domain_definition_free(domain->config);
         vb_domain_job_clear(&domain->last_job);
@@ -251,6 +252,13 @@ void vb_domain_set_agent_connected(VbDomain *domain, bool connected) {
         changed(domain, VB_DOMAIN1_AGENT_CONNECTED);
 }
 
+void vb_domain_set_lease_state(VbDomain *domain, VbClaimsState state) {
+        if (!domain->claims || domain->claims->state == state)
+                return;
+        domain->claims->state = state;
+        changed(domain, VB_DOMAIN1_LEASE_STATE);
+}
+
 void vb_domain_set_managed_save(VbDomain *domain, bool exists) {
         if (domain->has_managed_save == exists)
                 return;
@@ -276,6 +284,8 @@ void vb_domain_set_autostart_once(VbDomain *domain, bool autostart_once) {
 static void forget_guest(VbDomain *domain) {
         vb_registry_forget_id(domain->hypervisor->registry, domain);
         vb_domain_set_agent_connected(domain, false);
+        vb_domain_set_lease_state(domain, VB_CLAIMS_NONE);
+        domain->claims = vb_claims_free(domain->claims);
         domain->id = -1;
         domain->memory = 0;
         release(domain);

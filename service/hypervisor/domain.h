@@ -16,6 +16,7 @@
 #include "bus/job.h"
 #include "bus/object.h"
 #include "bus/turn.h"
+#include "hypervisor/claims.h"
 #include "hypervisor/state.h"
 #include "model/domain.h"
 
@@ -61,6 +62,7 @@ struct VbDomain {
         int id;               /* -1: off */
         uint64_t memory;      /* bytes the guest has now, as its balloon says */
         bool agent_connected;
+        VbClaims *claims;     /* what it has for itself alone; NULL: nothing (hypervisor/lock.h) */
         VbIdleHold *hold;     /* a guest that runs keeps the daemon */
         VbJob *job;           /* long work with progress; the driver's */
         VbDomainJob last_job; /* the one that ended last */
@@ -125,6 +127,8 @@ void vb_domain_set_state(VbDomain *domain, VbDomainState state, VbDomainReason r
 void vb_domain_set_memory(VbDomain *domain, uint64_t bytes);
 void vb_domain_set_job(VbDomain *domain, VbJob *job); /* NULL before it ends */
 void vb_domain_set_agent_connected(VbDomain *domain, bool connected);
+/* What has become of domain->claims. */
+void vb_domain_set_lease_state(VbDomain *domain, VbClaimsState state);
 void vb_domain_set_managed_save(VbDomain *domain, bool exists);
 void vb_domain_set_autostart(VbDomain *domain, bool autostart);
 void vb_domain_set_autostart_once(VbDomain *domain, bool autostart_once);

@@ -43,6 +43,10 @@ int vb_hypervisor_on_set_page_merging(VbCall *call, VbObject *root, const VbHype
 int vb_hypervisor_on_suspend_host(VbCall *call, VbObject *root, const VbHypervisor1SuspendHostArgs *args,
                                   sd_bus_error *reterr);
 
+/* lock-bus.c */
+const char *vb_domain_get_lease_state(VbObject *object);
+int vb_domain_on_get_leases(VbCall *call, VbObject *object, const VbDomain1GetLeasesArgs *args, sd_bus_error *reterr);
+
 /* domain-resources.c */
 int vb_domain_on_set_memory(VbCall *call, VbObject *object, const VbDomain1SetMemoryArgs *args,
                             sd_bus_error *reterr);

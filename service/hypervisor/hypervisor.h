@@ -5,6 +5,7 @@
 
 #include "base/writer.h"
 #include "hypervisor/driver.h"
+#include "hypervisor/lock.h"
 #include "hypervisor/host-settings.h"
 #include "hypervisor/registry.h"
 
@@ -25,6 +26,7 @@ struct VbHypervisor {
 
         /* configured */
         unsigned domains_per_user; /* 0: no limit */
+        const VbLockSettings *locks; /* the driver's; NULL: there is no lock manager */
         VbHostSettings host;       /* when the host goes down and comes up; the driver reads them with its own */
         uint64_t turn_timeout_usec;    /* how long a call waits for others that change the same domain */
         char *config_dir;          /* "/etc/virtbus/qemu" */

@@ -42,6 +42,7 @@ void qemu_domain_reset(QemuDomain *qemu) {
         (void) vb_machine_call_free(qemu->scope_call);
         (void) qemu_disk_apply_free(qemu->disk_apply);
         qemu_leave_forget(qemu->driver, qemu);
+        (void) vb_lock_call_free(qemu->lock_call);
         (void) vb_worker_free(qemu->unplug);
         (void) qemu_save_free(qemu->save);
         (void) qemu_crash_dump_free(qemu->crash_dump);

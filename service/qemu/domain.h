@@ -72,6 +72,7 @@ struct QemuDomain {
         bool goes_on;                /* paused only for a job: whatever becomes of that, it runs again; in the state file */
         VbMachineCall *scope_call;   /* giving the scope other limits */
         QemuDiskApply *disk_apply;   /* … and a disk */
+        VbLockCall *lock_call;       /* what the lock manager was asked */
         VbWorker *unplug;            /* at the end: taking leave of the host's networks */
         bool ending;                 /* the process has ended, or is being ended */
         bool waits_for_tpm;          /* … the TPM emulator is the last to end */

@@ -39,6 +39,7 @@ static const VbSetting settings_table[] = {
                 .help = "How many domains a user other than root may have; 0 for no limit."),
         SETTING("turn_timeout", VB_SETTING_NUMBER, turn_timeout, .fallback = "30", .max = 3600,
                 .help = "How many seconds a call waits for others that change the same domain; 0: it is refused at once."),
+        VB_LOCK_SETTING_ROWS(offsetof(QemuSettings, locks)),
         { .key = NULL },
 };
 
@@ -64,6 +65,7 @@ static void use_settings(QemuDriver *driver) {
                 qemu_driver_is_session(driver) ? 0 : (unsigned) driver->settings.domains_per_user;
         driver->hypervisor->host = driver->settings.host;
         driver->hypervisor->turn_timeout_usec = driver->settings.turn_timeout * UINT64_C(1000000);
+        driver->hypervisor->locks = &driver->settings.locks;
         find_guest_user(driver);
 }
 

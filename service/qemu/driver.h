@@ -11,6 +11,7 @@ typedef struct QemuSettings {
         char **emulators;                /* allowed beside those in the standard folders */
         bool kvm;                        /* guests may use it */
         uint64_t domains_per_user;
+        VbLockSettings locks;
         VbHostSettings host;
         uint64_t turn_timeout; /* seconds */
 } QemuSettings;

@@ -68,14 +68,36 @@ int qemu_reset(VbDomain *domain, sd_bus_error *reterr) {
 
 /* --- vCPUs on and off ---------------------------------------------------------------------------------------------- */
 
-static void on_suspended(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
+static void on_leases_given_up(VbLockCall *call, int r, const sd_bus_error *error, void *userdata) {
         QemuDomain *qemu = userdata;
 
-        /* Also a guest that stood still already, for another reason: there was no event of it. */
-        if (reply->r >= 0)
-                qemu_domain_set_state(qemu, VB_DOMAIN_PAUSED, qemu->suspend_reason);
+        if (r < 0)
+                vb_log_warning_for(VB_DOMAIN_LOG(qemu->domain), "%s", error->message);
+        qemu->lock_call = vb_lock_call_free(qemu->lock_call);
+        qemu_state_file_save(qemu);
+        vb_domain_finish(qemu->domain, 0, NULL);
+}
+
+/* It stands still. If nobody else gets its disks meanwhile, that is no reason to let it run on. A host that sleeps keeps them. */
+static void on_suspended(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        QemuDomain *qemu = userdata;
+        VbDomainReason reason = qemu->suspend_reason;
+        int r = 0;
+
         qemu->suspend_reason = VB_REASON_UNKNOWN;
-        qemu_ask_finish(monitor, reply, userdata);
+        if (reply->r < 0) {
+                qemu_ask_finish(monitor, reply, userdata);
+                return;
+        }
+        if (reason == VB_REASON_USER)
+                r = vb_lock_suspend(&qemu->lock_call, qemu->domain, on_leases_given_up, qemu, &error);
+        if (r < 0)
+                vb_log_warning_for(VB_DOMAIN_LOG(qemu->domain), "%s", error.message);
+        /* Also a guest that stood still already, for another reason: there was no event of it. */
+        qemu_domain_set_state(qemu, VB_DOMAIN_PAUSED, reason);
+        if (r <= 0)
+                vb_domain_finish(qemu->domain, 0, NULL);
 }
 
 int qemu_suspend(VbDomain *domain, VbDomainReason reason, sd_bus_error *reterr) {
@@ -102,6 +124,31 @@ static void on_resumed(QmpMonitor *monitor, const QmpReply *reply, void *userdat
         qemu_ask_finish(monitor, reply, userdata);
 }
 
+static void on_leases_back(VbLockCall *call, int r, const sd_bus_error *error, void *userdata) {
+        g_auto(sd_bus_error) kept = SD_BUS_ERROR_NULL;
+        QemuDomain *qemu = userdata;
+
+        (void) sd_bus_error_copy(&kept, error);
+        qemu->lock_call = vb_lock_call_free(qemu->lock_call);
+        qemu_state_file_save(qemu);
+        if (r >= 0)
+                r = qemu_ask(qemu, "cont", NULL, on_resumed, &kept);
+        if (r < 0)
+                vb_domain_finish(qemu->domain, r, &kept);
+}
+
+/* Whoever got its disks meanwhile has written to them, maybe: then it stays as it is. */
+static int go_on(QemuDomain *qemu, sd_bus_error *reterr) {
+        int r;
+
+        r = qemu_ask_check_connected(qemu, reterr);
+        if (r >= 0)
+                r = vb_lock_resume(&qemu->lock_call, qemu->domain, on_leases_back, qemu, reterr);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        return qemu_ask(qemu, "cont", NULL, on_resumed, reterr);
+}
+
 int qemu_resume(VbDomain *domain, sd_bus_error *reterr) {
         QemuDomain *qemu = qemu_domain_of(domain);
 
@@ -111,7 +158,7 @@ int qemu_resume(VbDomain *domain, sd_bus_error *reterr) {
                                          domain->name, domain->state == VB_DOMAIN_CRASHED ? "crashed" : "shut down");
         if (domain->state == VB_DOMAIN_PMSUSPENDED)
                 return qemu_ask(qemu, "system_wakeup", NULL, qemu_ask_finish, reterr);
-        return qemu_ask(qemu, "cont", NULL, on_resumed, reterr);
+        return go_on(qemu, reterr);
 }
 
 /* --- restart in place ---------------------------------------------------------------------------------------------- */

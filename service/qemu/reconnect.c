@@ -113,7 +113,7 @@ static int find_domain(QemuDriver *driver, const VbUuid *uuid, const VbDomainDef
         return 0;
 }
 
-static void take_state(QemuDomain *qemu, const QemuState *state) {
+static void take_state(QemuDomain *qemu, QemuState *state) {
         qemu->run_dir = qemu_domain_run_dir(qemu->domain);
         qemu->uid = state->uid;
         qemu->progress = state->progress;
@@ -125,6 +125,8 @@ static void take_state(QemuDomain *qemu, const QemuState *state) {
         qemu->goes_on = state->goes_on;
         if (state->clock_behind)
                 qemu_guest_clock_remember(qemu);
+        /* They are held by the process: nobody need be asked. */
+        qemu->domain->claims = g_steal_pointer(&state->claims);
 }
 
 /* What it was doing when last heard of. */
@@ -161,7 +163,7 @@ static int take_leave(QemuDomain *qemu) {
         return sd_event_add_defer(qemu_driver_event(qemu->driver), &qemu->kill_timer, on_gone, qemu);
 }
 
-static int take_up(QemuDriver *driver, const VbUuid *uuid, const QemuState *state, VbDomainDefinition *given,
+static int take_up(QemuDriver *driver, const VbUuid *uuid, QemuState *state, VbDomainDefinition *given,
                    sd_bus_error *reterr) {
         static const QemuMonitorWatch watch = { .ready = on_ready };
         g_autoptr(VbDomainDefinition) live = given;

@@ -28,6 +28,8 @@ struct QemuStart {
         int log_fd;
         bool executed;
         bool has_scope;
+        bool at_gate;        /* the emulator's process, and knows itself to the lock manager */
+        bool waits_for_gate; /* … the step does */
 
         /* what they wait for */
         VbWorker *worker;
@@ -54,6 +56,12 @@ int qemu_start_prepare_undo(VbOperation *operation, void *userdata);
 int qemu_start_capabilities(VbOperation *operation, void *userdata, sd_bus_error *reterr);
 int qemu_start_open(VbOperation *operation, void *userdata, sd_bus_error *reterr);
 int qemu_start_command(VbOperation *operation, void *userdata, sd_bus_error *reterr);
+
+/* start-lease.c */
+int qemu_start_claim(VbOperation *operation, void *userdata, sd_bus_error *reterr);
+int qemu_start_claim_undo(VbOperation *operation, void *userdata);
+int qemu_start_lease(VbOperation *operation, void *userdata, sd_bus_error *reterr);
+void qemu_start_at_gate(VbProcess *process, void *userdata); /* userdata: the QemuDomain */
 
 /* start-plug.c */
 int qemu_start_plug(VbOperation *operation, void *userdata, sd_bus_error *reterr);

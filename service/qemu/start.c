@@ -15,10 +15,12 @@ static const VbStep steps[] = {
         { "prepare", qemu_start_prepare, qemu_start_prepare_undo, SECONDS(30) },
         { "capabilities", qemu_start_capabilities, NULL, SECONDS(60) },
         { "open", qemu_start_open, NULL, SECONDS(40) },
+        { "claim", qemu_start_claim, qemu_start_claim_undo, SECONDS(10) }, /* undone when the process is gone */
         { "plug", qemu_start_plug, qemu_start_plug_undo, SECONDS(30) },
         { "command", qemu_start_command, NULL, SECONDS(30) },
         { "TPM", qemu_start_tpm, qemu_start_tpm_undo, 0 },
         { "spawn", qemu_start_spawn, qemu_start_spawn_undo, 0 },
+        { "lease", qemu_start_lease, NULL, 0 }, /* a lock manager has its own limit */
         { "scope", qemu_start_scope, qemu_start_scope_undo, SECONDS(20) },
         { "greet", qemu_start_greet, NULL, SECONDS(60) },
         { "set up", qemu_start_set_up, NULL, SECONDS(60) },

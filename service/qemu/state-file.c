@@ -20,6 +20,7 @@ QemuState *qemu_state_free(QemuState *state) {
         g_free(state->machine);
         g_free(state->unit);
         g_free(state->log_path);
+        (void) vb_claims_free(state->claims);
         g_free(state);
         return NULL;
 }
@@ -64,6 +65,8 @@ void qemu_state_file_save(QemuDomain *qemu) {
         (void) json_object_object_add(json, "goes-on", json_object_new_boolean(qemu->goes_on));
         (void) json_object_object_add(json, "clock-behind", json_object_new_boolean(qemu->clock != NULL));
         add_string(json, "suspend-reason", vb_domain_reason_to_string(qemu->suspend_reason));
+        if (domain->claims)
+                (void) json_object_object_add(json, "leases", vb_claims_to_json(domain->claims));
 
         text = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
         r = vb_file_write(path, text, strlen(text), 0600);
@@ -117,7 +120,8 @@ static bool get_bool(VbJson *json, const char *key) {
 
 static int parse_state(VbJson *json, QemuState **ret) {
         g_autoptr(QemuState) state = g_new(QemuState, 1);
-        int progress, value, reason;
+        int progress, value, reason, r;
+        VbJson *leases;
 
         *state = (QemuState){ 0 };
         progress = qemu_progress_from_string(get_string(json, "progress"));
@@ -149,6 +153,11 @@ static int parse_state(VbJson *json, QemuState **ret) {
         state->clock_behind = get_bool(json, "clock-behind");
         reason = vb_domain_reason_from_string(get_string(json, "suspend-reason"));
         state->suspend_reason = reason < 0 ? VB_REASON_UNKNOWN : (VbDomainReason) reason;
+        if (json_object_object_get_ex(json, "leases", &leases)) {
+                r = vb_claims_from_json(&state->claims, leases);
+                if (r < 0)
+                        return r;
+        }
         *ret = g_steal_pointer(&state);
         return 0;
 }

@@ -27,6 +27,7 @@ typedef struct QemuState {
         bool goes_on;
         bool clock_behind;
         VbDomainReason suspend_reason;
+        VbClaims *claims; /* NULL: none */
 } QemuState;
 
 QemuState *qemu_state_free(QemuState *state);

@@ -143,9 +143,32 @@ static void on_left(void *userdata) {
         unplug(userdata);
 }
 
-void qemu_stop_clean_up(QemuDomain *qemu) {
+static void leave(QemuDomain *qemu) {
         if (!qemu_leave_machine(qemu, on_left, qemu))
                 unplug(qemu);
+}
+
+static void on_released(VbLockCall *call, int r, const sd_bus_error *error, void *userdata) {
+        QemuDomain *qemu = userdata;
+
+        if (r < 0)
+                vb_log_warning_for(VB_DOMAIN_LOG(qemu->domain), "%s", error->message);
+        qemu->lock_call = vb_lock_call_free(qemu->lock_call);
+        leave(qemu);
+}
+
+/* The lock manager finds out by itself that the process is gone. It is told nevertheless, and first of all, so that whoever hears of the end can
+ * have what the guest had, on another host, too. */
+void qemu_stop_clean_up(QemuDomain *qemu) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        int r;
+
+        qemu->lock_call = vb_lock_call_free(qemu->lock_call);
+        r = vb_lock_release(&qemu->lock_call, qemu->domain, on_released, qemu, &error);
+        if (r < 0)
+                vb_log_warning_for(VB_DOMAIN_LOG(qemu->domain), "%s", error.message);
+        if (r <= 0)
+                leave(qemu);
 }
 
 /* What the end of an emulator means that nobody has asked to end. */
