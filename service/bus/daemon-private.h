@@ -9,12 +9,13 @@
 #include "bus/idle.h"
 #include "bus/link.h"
 #include "bus/peer.h"
+#include "bus/preserve.h"
 
 VbPeers *vb_daemon_peers(VbDaemon *daemon);
 VbAuthorization *vb_daemon_authorization(VbDaemon *daemon);
 VbLinks *vb_daemon_links(VbDaemon *daemon);
 const VbDaemonInfo *vb_daemon_info(VbDaemon *daemon);
-VbIdle *vb_daemon_idle(VbDaemon *daemon);
+VbPreserve *vb_daemon_preserve(VbDaemon *daemon);
 bool vb_daemon_is_inhibited(VbDaemon *daemon);
 
 bool vb_daemon_is_leaving(VbDaemon *daemon);

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
 #include "interfaces/daemon1.h"
 
@@ -16,6 +15,7 @@
 #include "bus/dispatch.h"
 #include "bus/folders.h"
 #include "bus/lock.h"
+#include "bus/manager.h"
 #include "bus/names.h"
 #include "bus/objects.h"
 #include "bus/options.h"
@@ -57,6 +57,7 @@ struct VbDaemon {
         VbAuthorization *authorization;
         VbLinks *links;
         VbIdle *idle;
+        VbPreserve *preserve;
         VbTrim *trim;
         GQueue calls;
         unsigned n_peers; /* as far as idle knows */
@@ -148,7 +149,7 @@ static void leave(VbDaemon *daemon, uint64_t timeout_usec) {
         vb_idle_stop(daemon->idle);
         if (daemon->info->leaving)
                 daemon->info->leaving(daemon);
-        (void) sd_notify(/* unset_environment= */ false, "STOPPING=1");
+        vb_manager_tell_stopping();
         r = sd_bus_release_name_async(daemon->bus, &daemon->release_slot, daemon->info->bus_name, on_released,
                                       daemon);
         if (r < 0) {
@@ -171,20 +172,26 @@ void vb_daemon_quit(VbDaemon *daemon) {
 /* What happens */
 
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        VbDaemon *daemon = userdata;
+
+        if (!vb_preserve_terminate(daemon->preserve))
+                vb_daemon_quit(daemon);
+        return 0;
+}
+
+/* Whoever sits at its terminal and presses the keys wants it to end. */
+static int on_interrupt(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         vb_daemon_quit(userdata);
         return 0;
 }
 
 int vb_daemon_reload(VbDaemon *daemon, sd_bus_error *reterr) {
-        uint64_t usec = 0;
         int r = 0;
 
-        (void) sd_event_now(daemon->event, CLOCK_MONOTONIC, &usec);
-        (void) sd_notifyf(/* unset_environment= */ false, "RELOADING=1\nMONOTONIC_USEC=%" G_GUINT64_FORMAT,
-                          usec);
+        vb_manager_tell_reloading();
         if (daemon->info->reload)
                 r = daemon->info->reload(daemon, reterr);
-        (void) sd_notify(/* unset_environment= */ false, "READY=1");
+        vb_manager_tell_ready();
         return r;
 }
 
@@ -247,7 +254,7 @@ static int add_signals(VbDaemon *daemon) {
                 sd_event_signal_handler_t handler;
         } handled[] = {
                 { SIGTERM, on_terminate },
-                { SIGINT, on_terminate },
+                { SIGINT, on_interrupt },
                 { SIGHUP, on_hangup },
         };
         sigset_t mask;
@@ -380,6 +387,9 @@ static int set_up(VbDaemon *daemon) {
         r = daemon->restarter ? vb_restarter_take_links(daemon->restarter) : 0;
         if (r < 0)
                 return vb_log_error_errno(r, "cannot serve the sockets that were received: %m");
+        r = vb_preserve_new(&daemon->preserve, daemon);
+        if (r < 0)
+                return vb_log_error_errno(r, "cannot watch for the host's shutdown: %m");
         return 0;
 }
 
@@ -404,12 +414,12 @@ static int start(VbDaemon *daemon) {
                         daemon->info->bus_name);
         vb_objects_set_live(daemon->objects, true);
         vb_idle_touch(daemon->idle);
-        (void) sd_notify(/* unset_environment= */ false, "READY=1");
+        vb_manager_tell_ready();
         return 0;
 }
 
 static void stop(VbDaemon *daemon) {
-        (void) sd_notify(/* unset_environment= */ false, "STOPPING=1");
+        vb_manager_tell_stopping();
         vb_objects_set_live(daemon->objects, false);
         if (daemon->info->stop)
                 daemon->info->stop(daemon);
@@ -428,6 +438,7 @@ static VbDaemon *daemon_free(VbDaemon *daemon) {
         if (daemon->n_peers > 0)
                 vb_idle_done(daemon->idle);
         vb_peers_free(daemon->peers);
+        daemon->preserve = vb_preserve_free(daemon->preserve);
         vb_objects_free(daemon->objects);
         vb_idle_free(daemon->idle);
         vb_trim_free(daemon->trim);
@@ -560,10 +571,6 @@ VbDescriptors *vb_daemon_descriptors(VbDaemon *daemon) {
         return daemon->restarter ? vb_restarter_descriptors(daemon->restarter) : NULL;
 }
 
-const VbDaemonInfo *vb_daemon_info(VbDaemon *daemon) {
-        return daemon->info;
-}
-
 bool vb_daemon_is_leaving(VbDaemon *daemon) {
         return daemon->leaving;
 }
@@ -584,6 +591,10 @@ VbAuthorization *vb_daemon_authorization(VbDaemon *daemon) {
         return daemon->authorization;
 }
 
+const VbDaemonInfo *vb_daemon_info(VbDaemon *daemon) {
+        return daemon->info;
+}
+
 VbLinks *vb_daemon_links(VbDaemon *daemon) {
         return daemon->links;
 }
@@ -597,6 +608,22 @@ void vb_daemon_set_inhibited(VbDaemon *daemon, bool inhibited) {
                 return;
         daemon->inhibited = inhibited;
         vb_daemon1_changed(&daemon->root, VB_DAEMON1_INHIBITED);
+}
+
+VbPreserve *vb_daemon_preserve(VbDaemon *daemon) {
+        return daemon->preserve;
+}
+
+void vb_daemon_preserved(VbDaemon *daemon) {
+        vb_preserve_finished(daemon->preserve);
+}
+
+void vb_daemon_hold_shutdown(VbDaemon *daemon) {
+        vb_preserve_busy(daemon->preserve);
+}
+
+void vb_daemon_release_shutdown(VbDaemon *daemon) {
+        vb_preserve_done(daemon->preserve);
 }
 
 void vb_daemon_set_timeout(VbDaemon *daemon, uint64_t timeout_usec) {

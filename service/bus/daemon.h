@@ -13,7 +13,8 @@
  *
  * The order is always: options, log, lock (one daemon per driver), connect, start() (load, reconcile, export
  * objects), own the name, tell the service manager, loop. The end (SIGTERM, Daemon1.Shutdown, idle): tell the
- * service manager, give the name back, answer what has still arrived, stop(), leave. Guests run on. */
+ * service manager, give the name back, answer what has still arrived, stop(), leave. Guests run on, unless the host goes
+ * down, too: then preserve() comes first. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,6 +41,13 @@ typedef struct VbDaemonInfo {
         /* SIGUSR1: puts what the daemon knows and holds open into restart, for start() of the program that takes its place (bus/restart.h); it
          * goes on as before if that fails. No call is under way. NULL: SIGUSR1 is not heard, and descriptors of the service manager are left alone. */
         int (*save)(VbDaemon *daemon, VbRestart *restart, sd_bus_error *reterr);
+        /* The host or the session goes down, or somebody wants what runs here to be safe (bus/preserve.h): brings it to safety. Ends by
+         * vb_daemon_preserved(). NULL: nothing runs here that would be lost. */
+        void (*preserve)(VbDaemon *daemon);
+        /* The host stays up after all, whether or not preserve() is over. May be NULL. */
+        void (*preserve_called_off)(VbDaemon *daemon);
+        /* What logind shows as the reason: "guests are brought to safety". NULL: jobs. */
+        const char *holds_shutdown_for;
         /* The daemon is about to leave, for whatever reason: nothing new is to be taken on that only this process would know
          * of. May be NULL. */
         void (*leaving)(VbDaemon *daemon);
@@ -82,6 +90,14 @@ void vb_daemon_quit(VbDaemon *daemon);
 
 /* As --timeout; 0: stays for ever. */
 void vb_daemon_set_timeout(VbDaemon *daemon, uint64_t timeout_usec);
+
+/* What preserve() began is over. */
+void vb_daemon_preserved(VbDaemon *daemon);
+
+/* While there is something that would be lost if the host went down now, its shutdown is held off. One for each guest; jobs do so by
+ * themselves. */
+void vb_daemon_hold_shutdown(VbDaemon *daemon);
+void vb_daemon_release_shutdown(VbDaemon *daemon);
 
 /* Daemon1.Inhibited. */
 void vb_daemon_set_inhibited(VbDaemon *daemon, bool inhibited);

@@ -29,6 +29,7 @@ struct VbJob {
 
         double progress;
         uint64_t bytes_done, bytes_total;
+        uint64_t moves;
         uint64_t announced_usec;
         sd_event_source *timer; /* runs while progress waits to be announced */
         uint64_t unannounced;
@@ -72,14 +73,17 @@ static bool get_cancelable(VbObject *object) {
         return job_of(object)->cancelable;
 }
 
-static int on_cancel(VbCall *call, VbObject *object, const VbJob1CancelArgs *args, sd_bus_error *reterr) {
-        VbJob *job = job_of(object);
-        int r;
-
+int vb_job_cancel(VbJob *job, sd_bus_error *reterr) {
         if (!job->cancelable)
                 return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE, "job '%s': cannot be cancelled now",
                                          job->operation);
-        r = job->cancel(job, job->userdata, reterr);
+        return job->cancel(job, job->userdata, reterr);
+}
+
+static int on_cancel(VbCall *call, VbObject *object, const VbJob1CancelArgs *args, sd_bus_error *reterr) {
+        int r;
+
+        r = vb_job_cancel(job_of(object), reterr);
         return r < 0 ? r : vb_job1_reply_cancel(call);
 }
 
@@ -140,10 +144,16 @@ static void announce_soon(VbJob *job, uint64_t properties) {
 }
 
 void vb_job_set_progress(VbJob *job, uint64_t bytes_done, uint64_t bytes_total) {
+        if (bytes_done != job->bytes_done)
+                job->moves++;
         job->bytes_done = bytes_done;
         job->bytes_total = bytes_total;
         job->progress = bytes_total == 0 ? -1 : MIN((double) bytes_done / bytes_total, 1);
         announce_soon(job, VB_JOB1_PROGRESS | VB_JOB1_BYTES_DONE | VB_JOB1_BYTES_TOTAL);
+}
+
+void vb_job_note_move(VbJob *job) {
+        job->moves++;
 }
 
 void vb_job_set_fraction(VbJob *job, double fraction) {
@@ -165,6 +175,7 @@ VbJobFigures vb_job_figures(const VbJob *job) {
                 .started_usec = job->started_usec,
                 .bytes_done = job->bytes_done,
                 .bytes_total = job->bytes_total,
+                .moves = job->moves,
         };
 }
 
@@ -211,6 +222,7 @@ int vb_job_new(VbJob **ret, VbDaemon *daemon, const char *operation, VbObject *o
         if (r < 0)
                 return sd_bus_error_set_errnof(reterr, r, "cannot begin the job '%s': %m", operation);
         job->hold = vb_idle_hold(daemon, operation);
+        vb_daemon_hold_shutdown(daemon);
         *ret = g_steal_pointer(&job);
         return 0;
 }
@@ -222,6 +234,8 @@ VbJob *vb_job_end(VbJob *job) {
                 announce(job, /* now= */ 0);
         vb_object_unexport(&job->object);
         sd_event_source_disable_unref(job->timer);
+        if (job->hold)
+                vb_daemon_release_shutdown(job->daemon);
         vb_idle_release(job->hold);
         g_free(job->operation);
         g_free(job->target);

@@ -25,13 +25,19 @@ VB_MUST_USE int vb_job_new(VbJob **ret, VbDaemon *daemon, const char *operation,
 void vb_job_set_progress(VbJob *job, uint64_t bytes_done, uint64_t bytes_total);
 /* For what is not measured in bytes: 0 to 1, or -1. */
 void vb_job_set_fraction(VbJob *job, double fraction);
+/* The work goes on, although the figures do not show it: what has been written is being synced, say. */
+void vb_job_note_move(VbJob *job);
 /* From which point on it is too late to cancel. */
 void vb_job_set_cancelable(VbJob *job, bool cancelable);
+
+/* As Job1.Cancel does: -EBUSY with reterr filled if it cannot be cancelled now. */
+VB_MUST_USE int vb_job_cancel(VbJob *job, sd_bus_error *reterr);
 
 /* How far it is, and since when (CLOCK_REALTIME). */
 typedef struct VbJobFigures {
         const char *operation;
         uint64_t started_usec, bytes_done, bytes_total;
+        uint64_t moves; /* grows with every sign that the work goes on */
 } VbJobFigures;
 VbJobFigures vb_job_figures(const VbJob *job);
 

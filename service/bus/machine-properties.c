@@ -186,6 +186,10 @@ int vb_machine_append_scope(sd_bus_message *message, const VbMachineSpec *spec, 
         r = append_string(message, "Slice", spec->slice ?: fallback_slice);
         if (r < 0)
                 return r;
+        /* While the host goes down, whoever saves the guest is stopped first: units/virtbus-guests.target. */
+        r = sd_bus_message_append(message, "(sv)", "Before", "as", 1, VB_MACHINE_TARGET);
+        if (r < 0)
+                return r;
         /* When all processes are gone, nothing shall stay, however they ended. */
         r = append_string(message, "CollectMode", "inactive-or-failed");
         if (r < 0)

@@ -5,6 +5,9 @@
 
 #include "bus/machine.h"
 
+/* What scopes are ordered by: units/virtbus-guests.target. */
+#define VB_MACHINE_TARGET "virtbus-guests.target"
+
 /* The scope that machined makes for a machine of this name: "machine-qemu\x2d3\x2dweb.scope". To be freed. */
 char *vb_machine_unit(const char *name);
 

@@ -63,7 +63,10 @@ static int on_reload(VbCall *call, VbObject *object, const VbDaemon1ReloadArgs *
 
 static int on_shutdown(VbCall *call, VbObject *object, const VbDaemon1ShutdownArgs *args,
                        sd_bus_error *reterr) {
-        vb_daemon_quit(daemon_of(object));
+        if (args->options.preserve)
+                vb_preserve_and_quit(vb_daemon_preserve(daemon_of(object)));
+        else
+                vb_daemon_quit(daemon_of(object));
         return vb_daemon1_reply_shutdown(call);
 }
 

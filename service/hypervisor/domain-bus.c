@@ -5,6 +5,7 @@
 #include "hypervisor/change.h"
 #include "hypervisor/define.h"
 #include "hypervisor/handlers.h"
+#include "hypervisor/host-plan.h"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/lifecycle.h"
 #include "hypervisor/metadata.h"
@@ -210,7 +211,19 @@ static void set_metadata_free(SetMetadata *set) {
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SetMetadata, set_metadata_free)
 
 static int set_metadata(VbDomainDefinition *definition, const VbDomain1SetMetadataArgs *args, sd_bus_error *reterr) {
-        return vb_metadata_set(definition, (VbMetadataKind) args->kind, args->uri, args->key, args->value, reterr);
+        g_autofree char *before = g_strdup(definition->metadata);
+        int r;
+
+        r = vb_metadata_set(definition, (VbMetadataKind) args->kind, args->uri, args->key, args->value, reterr);
+        if (r < 0)
+                return r;
+        /* One element is for us. */
+        r = vb_host_plan_check(definition, reterr);
+        if (r < 0) {
+                g_free(definition->metadata);
+                definition->metadata = g_steal_pointer(&before);
+        }
+        return r;
 }
 
 /* The number of this change, by which those who may know are told which element it was. */

@@ -116,6 +116,31 @@ int vb_domain_new(VbDomain **ret, VbHypervisor *hypervisor, const VbUuid *uuid, 
         return 0;
 }
 
+/* A domain with a guest keeps the daemon, holds off the host's shutdown, and has the daemon know when the host sleeps. */
+static void hold(VbDomain *domain) {
+        VbHypervisor *hypervisor = domain->hypervisor;
+
+        if (domain->hold)
+                return;
+        domain->hold = vb_idle_hold(hypervisor->daemon, "a guest runs");
+        vb_daemon_hold_shutdown(hypervisor->daemon);
+        hypervisor->active++;
+        if (hypervisor->sleep)
+                vb_host_sleep_update(hypervisor->sleep);
+}
+
+static void release(VbDomain *domain) {
+        VbHypervisor *hypervisor = domain->hypervisor;
+
+        if (!domain->hold)
+                return;
+        domain->hold = vb_idle_release(domain->hold);
+        vb_daemon_release_shutdown(hypervisor->daemon);
+        hypervisor->active--;
+        if (hypervisor->sleep)
+                vb_host_sleep_update(hypervisor->sleep);
+}
+
 VbDomain *vb_domain_free(VbDomain *domain) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
@@ -133,7 +158,7 @@ VbDomain *vb_domain_free(VbDomain *domain) {
         domain->turns = vb_turn_queue_free(domain->turns);
 
         (void) vb_caller_watch_free(domain->bound_to);
-        (void) vb_idle_release(domain->hold);
+        release(domain);
         (void) vb_claims_free(domain->claims);
         (void) vb_domain_definition_free(domain->live);
         (void) vb_domain_definition_free(domain->config);
@@ -176,29 +201,6 @@ void vb_domain_set_config(VbDomain *domain, VbDomainDefinition *config) {
                 changed(domain, VB_DOMAIN1_PERSISTENT);
         if (!domain->live)
                 changed(domain, DEFINITION_PROPERTIES);
-}
-
-/* A domain with a guest keeps the daemon, and has it know when the host sleeps. */
-static void hold(VbDomain *domain) {
-        VbHypervisor *hypervisor = domain->hypervisor;
-
-        if (domain->hold)
-                return;
-        domain->hold = vb_idle_hold(hypervisor->daemon, "a guest runs");
-        hypervisor->active++;
-        if (hypervisor->sleep)
-                vb_host_sleep_update(hypervisor->sleep);
-}
-
-static void release(VbDomain *domain) {
-        VbHypervisor *hypervisor = domain->hypervisor;
-
-        if (!domain->hold)
-                return;
-        domain->hold = vb_idle_release(domain->hold);
-        hypervisor->active--;
-        if (hypervisor->sleep)
-                vb_host_sleep_update(hypervisor->sleep);
 }
 
 void vb_domain_set_live(VbDomain *domain, VbDomainDefinition *live, int id) {
@@ -309,6 +311,7 @@ static void clear_operation(VbDomain *domain) {
         domain->operation_userdata = NULL;
         domain->operation_saves = false;
         vb_turn_queue_advance(domain->turns);
+        vb_host_shutdown_wake(domain->hypervisor->host_shutdown);
 }
 
 void vb_domain_stopped(VbDomain *domain, VbDomainReason reason, int r, const sd_bus_error *error) {

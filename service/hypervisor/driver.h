@@ -26,6 +26,11 @@ typedef struct VbStartOptions {
         VbCall *call;           /* who asked for the restore, for its job; may be NULL. Used before start() returns */
 } VbStartOptions;
 
+typedef struct VbSaveOptions {
+        bool bypass_cache;
+        bool resume_running; /* what the guest does when it is restored; else it stands still */
+} VbSaveOptions;
+
 /* How a guest is asked to power off or reboot. */
 typedef enum VbAskMode {
         VB_ASK_DEFAULT, /* the agent if it is connected, else the button */
@@ -87,6 +92,12 @@ typedef struct VbDriver {
         /* Ends the guest and whatever is under way, at any time, also while a start goes on. Ends with vb_domain_stopped(), not with
          * vb_domain_finish(). graceful: by asking the emulator only, which may take its time. */
         int (*destroy)(VbDomain *domain, bool graceful, sd_bus_error *reterr);
+
+        /* Saves a running guest of a persistent domain to vb_domain_managed_save_path(), and ends it. Begins the operation itself, with done
+         * (hypervisor/domain.h), and a job for call (NULL: the daemon's own). If it fails or the job is cancelled, the guest is as before, and no file is
+         * left. */
+        int (*managed_save)(VbDomain *domain, const VbSaveOptions *options, VbCall *call, VbDone done, void *userdata,
+                            sd_bus_error *reterr);
 
         /* Makes the guest, or its part of this number, as wanted says; domain->live is changed when that has succeeded. Ends with
          * vb_domain_finish(). */

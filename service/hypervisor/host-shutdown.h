@@ -17,5 +17,18 @@ VB_MUST_USE int vb_host_shutdown_new(VbHostShutdown **ret, VbHypervisor *hypervi
 VbHostShutdown *vb_host_shutdown_free(VbHostShutdown *shutdown);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VbHostShutdown, vb_host_shutdown_free)
 
-/* Guests are being brought to safety, or are: none is to be started on the daemon's own account. */
+/* Begins; vb_daemon_preserved() follows, never from within. Nothing if it is under way. For VbDaemonInfo.preserve. */
+void vb_host_shutdown_begin(VbHostShutdown *shutdown);
+
+/* The host stays up: no further guest is touched, and those that were saved or shut down start again if they would have with the host. For
+ * VbDaemonInfo.preserve_called_off. */
+void vb_host_shutdown_call_off(VbHostShutdown *shutdown);
+
+/* The daemon ends: nothing is done any more. */
+void vb_host_shutdown_end(VbHostShutdown *shutdown);
+
+/* An operation of some guest has ended, or a guest. Takes NULL. */
+void vb_host_shutdown_wake(VbHostShutdown *shutdown);
+
+/* Guests are being brought to safety, or are, and the host has not stayed up after all: none is to be started. Takes NULL. */
 bool vb_host_shutdown_is_under_way(const VbHostShutdown *shutdown);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "hypervisor/define.h"
 #include "hypervisor/handlers.h"
+#include "hypervisor/host-plan.h"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/lifecycle.h"
 #include "hypervisor/restore.h"
@@ -130,6 +131,9 @@ static int submit(Submission *given, const char *xml, bool validate, const VbAct
 
         r = vb_domain_definition_parse(&submission->definition, xml, strlen(xml),
                                        validate ? VB_DOMAIN_PARSE_VALIDATE : 0, reterr);
+        if (r < 0)
+                return r;
+        r = vb_host_plan_check(submission->definition, reterr);
         if (r < 0)
                 return r;
         if (sd_id128_is_null(submission->definition->uuid)) {

@@ -101,6 +101,10 @@ int vb_hypervisor_new(VbHypervisor **ret, VbDaemon *daemon, const VbDriver *driv
         if (r < 0)
                 return r;
 
+        r = vb_host_shutdown_new(&hypervisor->host_shutdown, hypervisor);
+        if (r < 0)
+                return r;
+
         *ret = g_steal_pointer(&hypervisor);
         return 0;
 }
@@ -110,6 +114,8 @@ void vb_hypervisor_clear(VbHypervisor *hypervisor) {
                 vb_call_work_free(hypervisor->works->pdata[0]);
         hypervisor->autostart = vb_autostart_free(hypervisor->autostart);
         hypervisor->sleep = vb_host_sleep_free(hypervisor->sleep);
+        if (hypervisor->host_shutdown)
+                vb_host_shutdown_end(hypervisor->host_shutdown);
         /* Who waits for the disk is told before the domains go. */
         if (hypervisor->writer)
                 vb_writer_flush(hypervisor->writer);
@@ -121,6 +127,7 @@ VbHypervisor *vb_hypervisor_free(VbHypervisor *hypervisor) {
                 return NULL;
 
         vb_hypervisor_clear(hypervisor);
+        (void) vb_host_shutdown_free(hypervisor->host_shutdown);
         (void) vb_writer_free(hypervisor->writer);
         g_ptr_array_unref(hypervisor->works);
         g_free(hypervisor->config_dir);

@@ -7,6 +7,7 @@
 #include "hypervisor/driver.h"
 #include "hypervisor/lock.h"
 #include "hypervisor/host-settings.h"
+#include "hypervisor/host-shutdown.h"
 #include "hypervisor/registry.h"
 
 typedef struct VbAutostart VbAutostart;
@@ -21,6 +22,7 @@ struct VbHypervisor {
         VbWriter *writer;
         VbAutostart *autostart; /* guests that still are to be started with the host */
         VbHostSleep *sleep;     /* guests that are paused while the host sleeps */
+        VbHostShutdown *host_shutdown;
         int last_id;
         unsigned active; /* domains with a guest */
 

@@ -39,6 +39,8 @@ int vb_domain_start(VbDomain *domain, VbDomainDefinition *definition, const VbSt
         r = vb_domain_check_off(domain, reterr);
         if (r < 0)
                 return r;
+        if (vb_host_shutdown_is_under_way(domain->hypervisor->host_shutdown))
+                return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE, "domain '%s': cannot start: the host goes down", domain->name);
         r = vb_domain_begin(domain, "start", done, userdata, reterr);
         if (r < 0)
                 return r;

@@ -162,14 +162,11 @@ static int open_managed_save(QemuSave *save, sd_bus_error *reterr) {
         return 0;
 }
 
-int qemu_on_managed_save(VbCall *call, VbObject *object, const VbDomain1ManagedSaveArgs *args, sd_bus_error *reterr) {
-        VbDomain *domain = vb_domain_of(object);
+int qemu_managed_save(VbDomain *domain, const VbSaveOptions *options, VbCall *call, VbDone done, void *userdata,
+                      sd_bus_error *reterr) {
         g_autoptr(QemuSave) save = NULL;
         int r;
 
-        if (args->options.running && args->options.paused)
-                return sd_bus_error_set(reterr, VB_ERROR_INVALID_ARGUMENT,
-                                        "the options 'running' and 'paused' contradict each other");
         r = vb_domain_check_active(domain, reterr);
         if (r < 0)
                 return r;
@@ -185,16 +182,28 @@ int qemu_on_managed_save(VbCall *call, VbObject *object, const VbDomain1ManagedS
         save = qemu_save_new(qemu_domain_of(domain), -1);
         save->then = QEMU_SAVE_THEN_END;
         save->paused_reason = VB_REASON_SAVE;
-        save->bypass_cache = args->options.bypass_cache;
-        save->resume_running = args->options.running || (!args->options.paused && domain->state == VB_DOMAIN_RUNNING);
+        save->bypass_cache = options->bypass_cache;
+        save->resume_running = options->resume_running;
         r = choose_xml(domain, NULL, /* private= */ true, &save->xml, reterr);
         if (r >= 0)
                 r = open_managed_save(save, reterr);
         if (r < 0)
                 return r;
+        return qemu_save_begin(g_steal_pointer(&save), "managed save", call, save_steps, G_N_ELEMENTS(save_steps), done, userdata,
+                               reterr);
+}
 
-        return begun(call, qemu_save_begin(g_steal_pointer(&save), "managed save", call, save_steps, G_N_ELEMENTS(save_steps),
-                                           vb_call_reply_done, vb_call_ref(call), reterr));
+int qemu_on_managed_save(VbCall *call, VbObject *object, const VbDomain1ManagedSaveArgs *args, sd_bus_error *reterr) {
+        VbDomain *domain = vb_domain_of(object);
+        const VbSaveOptions options = {
+                .bypass_cache = args->options.bypass_cache,
+                .resume_running = args->options.running || (!args->options.paused && domain->state == VB_DOMAIN_RUNNING),
+        };
+
+        if (args->options.running && args->options.paused)
+                return sd_bus_error_set(reterr, VB_ERROR_INVALID_ARGUMENT,
+                                        "the options 'running' and 'paused' contradict each other");
+        return begun(call, qemu_managed_save(domain, &options, call, vb_call_reply_done, vb_call_ref(call), reterr));
 }
 
 typedef struct Removal {

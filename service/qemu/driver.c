@@ -20,6 +20,7 @@
 #include "qemu/power.h"
 #include "qemu/question.h"
 #include "qemu/resource-limits.h"
+#include "qemu/save.h"
 #include "qemu/start.h"
 #include "qemu/state-file.h"
 #include "qemu/stop.h"
@@ -270,6 +271,7 @@ const VbDriver qemu_driver_operations = {
         .resume = qemu_resume,
         .catch_up = qemu_catch_up,
         .destroy = qemu_destroy,
+        .managed_save = qemu_managed_save,
         .apply = qemu_apply,
         .live_changed = live_changed,
         .find_nvram = qemu_nvram_find,

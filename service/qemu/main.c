@@ -56,6 +56,14 @@ static int reload(VbDaemon *daemon, sd_bus_error *reterr) {
         return qemu_driver_reload(driver_of(daemon), reterr);
 }
 
+static void preserve(VbDaemon *daemon) {
+        vb_host_shutdown_begin(driver_of(daemon)->hypervisor->host_shutdown);
+}
+
+static void preserve_called_off(VbDaemon *daemon) {
+        vb_host_shutdown_call_off(driver_of(daemon)->hypervisor->host_shutdown);
+}
+
 static void stop(VbDaemon *daemon) {
         (void) qemu_driver_free(driver_of(daemon));
         vb_daemon_set_userdata(daemon, NULL);
@@ -96,6 +104,9 @@ int main(int argc, char **argv) {
                 .root_interfaces = interfaces,
                 .start = start,
                 .reload = reload,
+                .preserve = preserve,
+                .preserve_called_off = preserve_called_off,
+                .holds_shutdown_for = "guests are brought to safety",
                 .stop = stop,
         };
 

@@ -217,6 +217,12 @@ static void on_done(VbOperation *operation, int r, const sd_bus_error *error, vo
                 vb_domain_finish(qemu->domain, r, r < 0 ? &kept : NULL);
 }
 
+static void on_step_entered(VbOperation *operation, const VbStep *step, void *userdata) {
+        QemuSave *save = userdata;
+
+        vb_job_note_move(save->job);
+}
+
 static int on_cancel(VbJob *job, void *userdata, sd_bus_error *reterr) {
         QemuSave *save = userdata;
 
@@ -240,6 +246,7 @@ int qemu_save_begin(QemuSave *given, const char *what, VbCall *call, const VbSte
                 .uuid = domain->uuid_string,
                 .steps = steps,
                 .n_steps = n_steps,
+                .entered = on_step_entered,
                 .done = on_done,
                 .userdata = save,
         };
