@@ -2,7 +2,7 @@
 #include "base/relay.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
+#include <poll.h>
 #include <sys/epoll.h>
 
 #define BUFFER_SIZE ((size_t) 64 * 1024)
@@ -169,6 +169,18 @@ int vb_relay_new(VbRelay **ret, sd_event *event, int left, int right, VbRelayEnd
 
         *ret = g_steal_pointer(&relay);
         return 0;
+}
+
+bool vb_relay_right_has_left(VbRelay *relay) {
+        Side *left = &relay->sides[0], *right = &relay->sides[1];
+        struct pollfd gone = { .fd = right->fd, .events = POLLRDHUP };
+
+        if (poll(&gone, 1, /* timeout= */ 0) <= 0)
+                return false;
+        while (side_write(left) >= 0 && flow_is_empty(&right->flow) && !right->flow.finished)
+                if (side_read(right) < 0 || flow_is_empty(&right->flow))
+                        break;
+        return true;
 }
 
 VbRelay *vb_relay_free(VbRelay *relay) {

@@ -120,8 +120,15 @@ static void send_hole(Stream *stream, uint64_t length) {
         send_packet(stream, PROXY_PACKET_STREAM_HOLE, PROXY_PACKET_CONTINUE, message);
 }
 
+/* Before the client hears that it is over: a console, say, is then free for the next. */
+static void let_go(Stream *stream) {
+        stream->source = sd_event_source_disable_unref(stream->source);
+        stream->fd = vb_close(stream->fd);
+}
+
 /* All is done, or given up, as the client wanted. */
 static void stream_end(Stream *stream) {
+        let_go(stream);
         send_packet(stream, PROXY_PACKET_STREAM, PROXY_PACKET_OK, proxy_packet_begin());
         stream_remove(stream);
 }
@@ -131,6 +138,7 @@ static void stream_fail(Stream *stream, int r, const sd_bus_error *error) {
         Streams *streams = stream->streams;
         GByteArray *message = NULL;
 
+        let_go(stream);
         r = proxy_error_encode(&message, &stream->header, PROXY_PACKET_STREAM, r, error, stream->error_domain,
                                proxy_connection_driver(streams->connection));
         if (r < 0)

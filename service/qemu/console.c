@@ -189,13 +189,20 @@ static void on_ended(VbRelay *relay, int r, void *userdata) {
         (void) g_hash_table_foreach_remove(consoles->relays, is_relay, relay);
 }
 
+/* A client that has just left is no hindrance, though the loop may not have told yet. */
+static bool is_taken(QemuConsoles *consoles, const char *alias) {
+        VbRelay *relay = g_hash_table_lookup(consoles->relays, alias);
+
+        return relay && !vb_relay_right_has_left(relay);
+}
+
 int qemu_consoles_open(QemuConsoles *consoles, const VbChardev *device, bool force, int *ret_fd, sd_bus_error *reterr) {
         const char *alias = device->info.alias;
         vb_autofd theirs = -EBADF, host = -EBADF;
         VbRelay *relay = NULL;
         int fds[2], r;
 
-        if (g_hash_table_contains(consoles->relays, alias) && !force)
+        if (!force && is_taken(consoles, alias))
                 return sd_bus_error_setf(reterr, VB_ERROR_RESOURCE_BUSY,
                                          "device '%s' is open in another client; the option 'force' takes it from there", alias);
 

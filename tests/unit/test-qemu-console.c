@@ -86,6 +86,7 @@ static void assert_open_fails(Fixture *fixture, const VbChardev *device, const c
 }
 
 static void test_terminal(Fixture *fixture, const void *data) {
+        struct pollfd typed = { .fd = fixture->terminal, .events = POLLIN };
         char buffer[32] = "";
         int client = -EBADF;
 
@@ -94,10 +95,16 @@ static void test_terminal(Fixture *fixture, const void *data) {
         wait_readable(fixture, client);
         g_assert_cmpint(read(client, buffer, sizeof(buffer)), ==, 7);
         g_assert_cmpmem(buffer, 7, "login: ", 7);
+
+        /* Who leaves makes room for the next, at once, and what was typed last arrives. */
+        g_assert_cmpint(write(client, "exit\n", 5), ==, 5);
+        client = vb_close(client);
+        g_assert_cmpint(qemu_consoles_open(fixture->consoles, &fixture->serial, false, &client, NULL), ==, 0);
+        g_assert_cmpint(poll(&typed, 1, /* timeout= */ 60 * 1000), ==, 1);
+        g_assert_cmpint(read(fixture->terminal, buffer, sizeof(buffer)), ==, 5);
+        g_assert_cmpmem(buffer, 5, "exit\n", 5);
         client = vb_close(client);
         settle(fixture);
-
-        /* Who leaves makes room for the next. */
         g_assert_cmpint(qemu_consoles_open(fixture->consoles, &fixture->serial, false, &client, NULL), ==, 0);
         client = vb_close(client);
 }
