@@ -422,8 +422,8 @@ def options(text="{}"):
     return variant(f"(@a{{sv}} {text},)")
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + DEADLINE
+def wait_until(condition, seconds=DEADLINE):
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError("it did not come about within the deadline")

@@ -6,7 +6,7 @@ import unittest
 import libvirt
 from libvirt import libvirtError
 
-from guests import GuestCase
+from guests import BOOT_DEADLINE, GuestCase
 from harness import wait_until
 from proxyd import Proxyd
 
@@ -22,7 +22,7 @@ class Agent(GuestCase):
         cls.proxyd = cls.share(Proxyd(cls.daemon))
         path = cls.define("web", devices=DEVICES)
         cls.root.domain(path, "Start")
-        wait_until(lambda: cls.root.property(path, "AgentConnected"))
+        wait_until(lambda: cls.root.property(path, "AgentConnected"), BOOT_DEADLINE)
         cls.web = cls.proxyd.connect().lookupByName("web")
 
     def test_name_and_time(self):

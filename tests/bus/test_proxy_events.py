@@ -247,7 +247,7 @@ class Others(EventCase):
         domain.create()
         heard = self.register(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)
         with socket.socket(fileno=domain.openGraphicsFD(0, libvirt.VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH)) as viewer:
-            self.assertEqual(viewer.recv(12), b"RFB 003.008\n")
+            self.assertEqual(viewer.recv(12, socket.MSG_WAITALL), b"RFB 003.008\n")
         wait_until(lambda: len(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)) == 2)
         events = heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)
         self.assertEqual([event[0] for event in events], [libvirt.VIR_DOMAIN_EVENT_GRAPHICS_CONNECT, libvirt.VIR_DOMAIN_EVENT_GRAPHICS_DISCONNECT])
@@ -445,6 +445,8 @@ class Virsh(EventCase):
         wait_until(heard)
         domain.create()
         domain.reset(0)
+        # The emulator tells of it later than it answers.
+        wait_until(lambda: b"event 'reboot'" in log.read_bytes())
         domain.destroy()
         wait_until(lambda: b"Stopped Destroyed" in log.read_bytes())
         text = log.read_text(encoding="utf-8")

@@ -134,7 +134,8 @@ class Bodies(Case):
         for count in (-1, -0x80000000, 0x7FFFFFFF, 0x10000000, 1025, 17):
             self.assertEqual(client.fails(SET_SCHEDULER, DOMAIN + uint(count)).code, RPC)
             self.assertEqual(client.fails(PIN_VCPU, DOMAIN + uint(0) + uint(count)).code, RPC)
-        self.assertLess(resident(self.proxy.worker(ALICE)) - before, 4 * MIB)
+        # The least of what was asked for would be more than a gigabyte.
+        self.assertLess(resident(self.proxy.worker(ALICE)) - before, 64 * MIB)
 
     def test_a_union_of_unknown_type(self):
         for kind in (0, 8, -1, 0x7FFFFFFF):
@@ -213,7 +214,6 @@ class Descriptors(Case):
         with self.assertRaises(Gone):
             for fd in null:
                 client.send(b"\0", [fd])
-                time.sleep(0.001)
             client.receive()
         for fd in null:
             os.close(fd)
@@ -263,10 +263,10 @@ class Reading(Case):
     def test_what_is_large_and_forbidden_costs_nothing(self):
         client = self.raw("libvirt-sock-ro", uid=ALICE, is_open=True)
         bomb = "<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'>]><domain>" + "<a>" * 100000
-        begin = time.monotonic()
+        # Nobody is there who could read it: a call that came further would be told so.
+        self.assertFalse(has_owner(self.bus, "org.virtbus.Qemu1"))
         for _ in range(20):
             self.assertEqual(client.fails(DEFINE_XML, string(bomb)).code, OPERATION_DENIED)
-        self.assertLess(time.monotonic() - begin, DEADLINE / 6)
 
 
 class Crowds(Case):

@@ -30,12 +30,11 @@ class Identity(Case):
         self.raw(is_open=True)
         self.raw(uid=ALICE, is_open=True)
         self.raw("libvirt-sock-ro", uid=ALICE, is_open=True)
-        self.raw("libvirt-admin-sock")
-        wait_until(lambda: len(self.proxy.workers()) == 4)
+        self.raw("libvirt-admin-sock").call(OPEN, uint(0), program=ADMIN)
+        # Each has answered, and so has given up before what it does not need.
+        self.assertEqual(len(self.proxy.workers()), 4)
         for pid, status in self.proxy.workers().items():
-            # What is filtered is the last that is given up.
-            wait_until(lambda pid=pid: SANITIZED or "Seccomp:\t2" in pathlib.Path(f"/proc/{pid}/status").read_text())
-            status = self.proxy.workers()[pid]
+            self.assertTrue(SANITIZED or status["Seccomp"].strip() == "2")
             for capabilities in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
                 self.assertEqual(int(status[capabilities], 16), 0, capabilities)
             self.assertEqual(status["NoNewPrivs"].strip(), "1")
@@ -150,21 +149,23 @@ class Lives(Case):
         self.assertEqual(self.proxy.logged().count("was killed by signal 9"), 1)
 
     def test_a_worker_that_crashes_again_and_again_waits(self):
-        for n in (1, 2):
-            self.raw(uid=ALICE, is_open=True)
+        self.raw(uid=ALICE, is_open=True)
+        # The second crash makes the next wait for a second, which may be over before we come; but the fourth, for sixteen.
+        for n in range(1, 6):
             os.kill(self.proxy.worker(ALICE), signal.SIGKILL)
             wait_until(lambda n=n: self.proxy.logged().count("was killed") == n)
-        refused, served = 0, False
-        end = time.monotonic() + 30
-        while not served and time.monotonic() < end:
-            try:
-                self.raw(uid=ALICE, is_open=True)
-                served = True
-            except Gone:
-                refused += 1
-                self.assert_serves(BOB)
-        self.assertTrue(served)
-        self.assertGreater(refused, 0)
+            if not self.alice_is_served():
+                break
+            self.assertLess(n, 5)
+        self.assert_serves(BOB)
+        wait_until(self.alice_is_served)
+
+    def alice_is_served(self):
+        try:
+            self.raw(uid=ALICE, is_open=True)
+        except Gone:
+            return False
+        return True
 
     def test_a_worker_that_hangs_hangs_alone(self):
         self.raw(uid=ALICE, is_open=True)
@@ -176,11 +177,11 @@ class Lives(Case):
         self.assertEqual(len(waiting), 50)
 
     def test_workers_leave_when_nobody_needs_them(self):
-        self.raw(uid=ALICE, is_open=True).close()
+        client = self.raw(uid=ALICE, is_open=True)
         self.assertEqual(len(self.proxy.workers(ALICE)), 1)
+        client.close()
         wait_until(lambda: not self.proxy.workers(ALICE))
         self.assertNotIn("was killed", self.proxy.logged())
-
 
     def test_a_signal_to_all_of_the_service_is_the_listeners_to_follow(self):
         client = self.raw(uid=ALICE, is_open=True)
@@ -225,13 +226,11 @@ class Administration(Case):
         admin.call(13, string("libvirtd") + uint(1) + limit + uint(0), program=ADMIN)
         first, second = self.raw(is_open=True), self.raw(is_open=True)
         third = self.raw()
-        third.socket.settimeout(0.5)
         third.begin(OPEN, optional(None) + uint(0))
-        with self.assertRaises(TimeoutError):
-            third.receive()
+        for _ in range(50):
+            self.assertEqual(self.clients(admin), 2)
         self.admin().close()  # who could make room still comes in
         first.close()
-        third.socket.settimeout(60)
         self.assertEqual(third.receive().status, 0)
         self.assertEqual(second.uri(), "qemu:///system")
 
