@@ -45,6 +45,10 @@ void vb_log_set_max_level(int max_level) {
         log_max_level = max_level;
 }
 
+int vb_log_max_level(void) {
+        return log_max_level;
+}
+
 bool vb_log_enabled(int level) {
         return level <= log_max_level;
 }

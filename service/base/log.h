@@ -26,6 +26,7 @@ typedef struct VbLogFields {
 /* Sets DRIVER= for all lines to come, and the least urgent level that is written (LOG_DEBUG writes all). */
 void vb_log_init(const char *driver, int max_level);
 void vb_log_set_max_level(int max_level);
+int vb_log_max_level(void);
 bool vb_log_enabled(int level);
 
 /* "debug", "info", "notice", "warning", "error" or 7…3 to a syslog level; -EINVAL for others. */

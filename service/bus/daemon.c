@@ -95,8 +95,12 @@ static bool needs_successor(VbDaemon *daemon) {
         return daemon->leaving && !asked_to_leave && vb_idle_count(daemon->idle) > clients;
 }
 
-static void leave_if_done(VbDaemon *daemon) {
-        if (!daemon->leaving || !daemon->released || daemon->calls.length > 0)
+static bool is_busy(VbDaemon *daemon) {
+        return daemon->calls.length > 0 || (daemon->info->is_busy && daemon->info->is_busy(daemon));
+}
+
+void vb_daemon_leave_if_done(VbDaemon *daemon) {
+        if (!daemon->leaving || !daemon->released || is_busy(daemon))
                 return;
         /* Now, as the bus is closed at the loop's end. */
         if (needs_successor(daemon))
@@ -112,7 +116,7 @@ static int on_released(sd_bus_message *message, void *userdata, sd_bus_error *re
                                sd_bus_message_get_error(message)->message);
         daemon->released = true;
         vb_links_shut(daemon->links);
-        leave_if_done(daemon);
+        vb_daemon_leave_if_done(daemon);
         return 0;
 }
 
@@ -128,7 +132,8 @@ void vb_daemon_cancel_calls(VbDaemon *daemon, const char *why) {
 static int on_leave_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         VbDaemon *daemon = userdata;
 
-        vb_log_warning("%u calls are not done; they are answered without", daemon->calls.length);
+        if (daemon->calls.length > 0)
+                vb_log_warning("%u calls are not done; they are answered without", daemon->calls.length);
         vb_daemon_cancel_calls(daemon, "the daemon ends");
         return sd_event_exit(daemon->event, EXIT_SUCCESS);
 }
@@ -242,7 +247,7 @@ void vb_daemon_call_ended(VbDaemon *daemon, GList *link) {
         g_queue_unlink(&daemon->calls, link);
         vb_idle_done(daemon->idle);
         vb_trim_touch(daemon->trim);
-        leave_if_done(daemon);
+        vb_daemon_leave_if_done(daemon);
         vb_restarter_poke(daemon->restarter);
 }
 

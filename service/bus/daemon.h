@@ -51,6 +51,9 @@ typedef struct VbDaemonInfo {
         /* The daemon is about to leave, for whatever reason: nothing new is to be taken on that only this process would know
          * of. May be NULL. */
         void (*leaving)(VbDaemon *daemon);
+        /* Whether something is under way, beside calls of the bus, that is to be waited for before the daemon leaves: without limit if it
+         * leaves because it was idle, else as long as for calls. Asked again by vb_daemon_leave_if_done(). May be NULL. */
+        bool (*is_busy)(VbDaemon *daemon);
         /* Before the loop's end, when all calls have been answered: frees what start() made, unexports. May
          * be NULL. */
         void (*stop)(VbDaemon *daemon);
@@ -87,6 +90,9 @@ void vb_daemon_set_userdata(VbDaemon *daemon, void *userdata);
 
 /* Ends the loop as SIGTERM does. */
 void vb_daemon_quit(VbDaemon *daemon);
+
+/* For whoever has is_busy(): what was under way may be done. */
+void vb_daemon_leave_if_done(VbDaemon *daemon);
 
 /* As --timeout; 0: stays for ever. */
 void vb_daemon_set_timeout(VbDaemon *daemon, uint64_t timeout_usec);

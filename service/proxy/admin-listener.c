@@ -5,13 +5,10 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "proxy/admin.h"
 #include "proxy/listener-private.h"
-
-#define SHUTDOWN_USEC (200 * (uint64_t) 1000)
 
 /* Names, from the host's own files: to ask LDAP might take long, and nobody is served meanwhile. */
 
@@ -143,10 +140,8 @@ static int answer_set_clients_max(ProxyListener *listener, const void *question,
 /* The daemon */
 
 static int answer_get_log_level(ProxyListener *listener, const void *question, GByteArray *answer) {
-        int32_t level = LOG_ERR;
+        int32_t level = vb_log_max_level();
 
-        while (level < LOG_DEBUG && vb_log_enabled(level + 1))
-                level++;
         g_byte_array_append(answer, (const guint8 *) &level, sizeof level);
         return 0;
 }
@@ -169,15 +164,10 @@ static int answer_set_timeout(ProxyListener *listener, const void *question, GBy
         return 0;
 }
 
-static int on_shutdown(sd_event_source *source, uint64_t usec, void *userdata) {
-        vb_daemon_quit(userdata);
-        return 0;
-}
-
-/* A moment later: workers end with us, and who asked for the end is to hear that it was granted. */
+/* Who asked for the end still hears that it was granted, as all calls under way are answered. */
 static int answer_shutdown(ProxyListener *listener, const void *question, GByteArray *answer) {
-        return sd_event_add_time_relative(vb_daemon_event(listener->daemon), /* ret= */ NULL, CLOCK_MONOTONIC, SHUTDOWN_USEC,
-                                          /* accuracy= */ 0, on_shutdown, listener->daemon);
+        vb_daemon_quit(listener->daemon);
+        return 0;
 }
 
 int proxy_admin_answer(ProxyWorkerProcess *worker, const ProxyControlHead *head, const void *tail, size_t n_tail) {

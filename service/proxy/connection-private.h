@@ -17,5 +17,8 @@ void proxy_connection_release_reading(ProxyConnection *connection);
 /* The client breaks the protocol, or has to go: it is dropped, from the loop, so that whoever says so can still finish. */
 void proxy_connection_drop(ProxyConnection *connection, const char *why);
 
+/* The worker is to end: what the client has sent so far is still answered, then it is closed. */
+void proxy_connection_wind_up(ProxyConnection *connection);
+
 /* connect_supports_feature asked for keepalive: from now on the server pings. */
 void proxy_connection_start_keepalive(ProxyConnection *connection);

@@ -59,7 +59,7 @@ struct ProxyConnection {
         GArray *waiters; /* of Waiter */
         GHashTable *data; /* of features, by key */
 
-        bool closing; /* when all is said */
+        const char *closing; /* when all is said: why */
         const char *dropped; /* why */
 };
 
@@ -197,8 +197,8 @@ static void read_on(ProxyConnection *connection) {
 /* Writing */
 
 static void close_if_done(ProxyConnection *connection) {
-        if (connection->closing && connection->n_calls == 0 && proxy_writer_queued(connection->writer) == 0)
-                proxy_connection_drop(connection, "it has closed its connection");
+        if (connection->closing && connection->n_calls == 0 && !connection->aside && proxy_writer_queued(connection->writer) == 0)
+                proxy_connection_drop(connection, connection->closing);
 }
 
 static void write_on(ProxyConnection *connection) {
@@ -379,10 +379,20 @@ int proxy_connection_open(ProxyConnection *connection, const char *driver, const
         return 0;
 }
 
-void proxy_connection_close_after_reply(ProxyConnection *connection) {
-        connection->closing = true;
+static void close_when_all_is_said(ProxyConnection *connection, const char *why) {
+        connection->closing = why;
         close_if_done(connection);
         update(connection);
+}
+
+void proxy_connection_close_after_reply(ProxyConnection *connection) {
+        close_when_all_is_said(connection, "it has closed its connection");
+}
+
+/* What has arrived was sent when nobody could know, so it is still taken. */
+void proxy_connection_wind_up(ProxyConnection *connection) {
+        read_on(connection);
+        close_when_all_is_said(connection, "the daemon ends");
 }
 
 void proxy_connection_start_keepalive(ProxyConnection *connection) {

@@ -24,6 +24,7 @@ typedef enum ProxyControlKind {
         PROXY_CONTROL_DISCONNECT, /* id: this client has to go */
         PROXY_CONTROL_LINK, /* id of the question; descriptor, or result and tail: "name\0message" of an error */
         PROXY_CONTROL_LOG_LEVEL, /* result: the level */
+        PROXY_CONTROL_LEAVE, /* clients are to be let go, as soon as what they have called is answered */
         PROXY_CONTROL_ANSWER, /* id of the question; result and tail: of a question of the administration */
         /* To the listener. */
         PROXY_CONTROL_OPEN_LINK, /* link: a question */

@@ -55,6 +55,8 @@ VB_MUST_USE int proxy_worker_process_get(ProxyListener *listener, const ProxyIde
 VB_MUST_USE int proxy_worker_process_serve(ProxyWorkerProcess *worker, const ProxyClient *client, int fd);
 ProxyWorkerProcess *proxy_worker_process_free(ProxyWorkerProcess *worker);
 void proxy_worker_processes_set_log_level(ProxyListener *listener, int level);
+/* All are to let their clients go, as soon as what these have called is answered. */
+void proxy_worker_processes_leave(ProxyListener *listener);
 
 /* listener.c: how many there are, or may be, has changed. */
 void proxy_listener_count_changed(ProxyListener *listener);

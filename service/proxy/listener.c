@@ -30,6 +30,7 @@ void proxy_listener_count_changed(ProxyListener *listener) {
         proxy_sockets_pause(listener->sockets, listener->leaving ? PROXY_PAUSE_ALL
                                                 : full          ? PROXY_PAUSE_CLIENTS
                                                                 : PROXY_PAUSE_NONE);
+        vb_daemon_leave_if_done(listener->daemon);
 }
 
 static void count_client(ProxyListener *listener, uid_t uid, ProxyDoor door, int more) {
@@ -213,6 +214,11 @@ int proxy_listener_new(ProxyListener **ret, VbDaemon *daemon, sd_bus_error *rete
 void proxy_listener_leave(ProxyListener *listener) {
         listener->leaving = true;
         proxy_sockets_pause(listener->sockets, PROXY_PAUSE_ALL);
+        proxy_worker_processes_leave(listener);
+}
+
+bool proxy_listener_is_busy(const ProxyListener *listener) {
+        return g_hash_table_size(listener->served) > 0;
 }
 
 ProxyListener *proxy_listener_free(ProxyListener *listener) {

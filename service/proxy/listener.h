@@ -20,7 +20,9 @@ typedef struct ProxyListener ProxyListener;
 
 /* With the sockets that the service manager passed, or else, in a session, ones of its own making. */
 VB_MUST_USE int proxy_listener_new(ProxyListener **ret, VbDaemon *daemon, sd_bus_error *reterr);
-/* The daemon is about to leave: who comes now waits in the sockets for the next one. */
+/* The daemon is about to leave: who comes now waits in the sockets for the next one, and who is here is let go as soon as all calls are
+ * answered. vb_daemon_leave_if_done() is called when there may be nobody any more. */
 void proxy_listener_leave(ProxyListener *listener);
+bool proxy_listener_is_busy(const ProxyListener *listener);
 ProxyListener *proxy_listener_free(ProxyListener *listener);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProxyListener, proxy_listener_free)

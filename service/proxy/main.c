@@ -24,6 +24,10 @@ static void leaving(VbDaemon *daemon) {
         proxy_listener_leave(vb_daemon_userdata(daemon));
 }
 
+static bool is_busy(VbDaemon *daemon) {
+        return proxy_listener_is_busy(vb_daemon_userdata(daemon));
+}
+
 static void stop(VbDaemon *daemon) {
         (void) proxy_listener_free(vb_daemon_userdata(daemon));
         vb_daemon_set_userdata(daemon, NULL);
@@ -51,6 +55,7 @@ int main(int argc, char **argv) {
                 .description = "the classic libvirt sockets",
                 .start = start,
                 .leaving = leaving,
+                .is_busy = is_busy,
                 .stop = stop,
         };
 

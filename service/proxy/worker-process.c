@@ -226,7 +226,7 @@ static int introduce(ProxyWorkerProcess *worker) {
                 .kind = PROXY_CONTROL_IDENTITY,
                 .identity = {
                         .session = vb_daemon_is_session(worker->listener->daemon),
-                        .log_level = vb_log_enabled(LOG_DEBUG) ? LOG_DEBUG : LOG_INFO,
+                        .log_level = vb_log_max_level(),
                 },
         };
 
@@ -306,14 +306,21 @@ int proxy_worker_process_serve(ProxyWorkerProcess *worker, const ProxyClient *cl
         return 0;
 }
 
-void proxy_worker_processes_set_log_level(ProxyListener *listener, int level) {
-        const ProxyControlHead head = { .kind = PROXY_CONTROL_LOG_LEVEL, .result = level };
+static void tell_all(ProxyListener *listener, const ProxyControlHead *head) {
         GHashTableIter iter;
         gpointer worker;
 
-        vb_log_set_max_level(level);
         g_hash_table_iter_init(&iter, listener->workers);
         while (g_hash_table_iter_next(&iter, NULL, &worker))
-                if (proxy_control_send(((ProxyWorkerProcess *) worker)->control, &head, NULL, 0, -EBADF) < 0)
+                if (proxy_control_send(((ProxyWorkerProcess *) worker)->control, head, NULL, 0, -EBADF) < 0)
                         continue; /* it ends, and says so elsewhere */
+}
+
+void proxy_worker_processes_set_log_level(ProxyListener *listener, int level) {
+        vb_log_set_max_level(level);
+        tell_all(listener, &(ProxyControlHead){ .kind = PROXY_CONTROL_LOG_LEVEL, .result = level });
+}
+
+void proxy_worker_processes_leave(ProxyListener *listener) {
+        tell_all(listener, &(ProxyControlHead){ .kind = PROXY_CONTROL_LEAVE });
 }

@@ -160,6 +160,10 @@ void proxy_worker_client_gone(ProxyWorker *worker, ProxyConnection *connection) 
         tell(worker, &(ProxyControlHead){ .kind = PROXY_CONTROL_GONE, .id = id });
 }
 
+static void wind_up(gpointer key, gpointer connection, gpointer userdata) {
+        proxy_connection_wind_up(connection);
+}
+
 /* From the listener */
 
 static int on_control(const ProxyControlHead *head, const void *tail, size_t n_tail, int *fd, void *userdata) {
@@ -176,6 +180,7 @@ static int on_control(const ProxyControlHead *head, const void *tail, size_t n_t
                         proxy_connection_drop(connection, "disconnected by the administrator");
                 return 0;
         case PROXY_CONTROL_LOG_LEVEL: vb_log_set_max_level(head->result); return 0;
+        case PROXY_CONTROL_LEAVE: g_hash_table_foreach(worker->connections, wind_up, NULL); return 0;
         default: return -EBADMSG;
         }
 }
