@@ -14,7 +14,7 @@
 #include "bus/names.h"
 
 enum {
-        LINKS_MAX = 4096,
+        LINKS_MAX = 8192, /* virtproxyd opens one for each of its clients, and one for each of its workers */
         LINKS_PER_USER = 8,
 };
 

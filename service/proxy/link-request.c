@@ -7,19 +7,35 @@
 #include "proxy/drivers.h"
 #include "proxy/listener-private.h"
 
+/* Drivers are asked over the bus, in the listener's name, and a bus lets one connection wait for no more than 128 replies. So of each driver only
+ * some links are asked for at a time, and the others wait here, in their order. */
+
+enum {
+        ASKED_AT_A_TIME = 8, /* of one driver */
+};
+
 /* A driver may have to be started by the bus, and read a thousand definitions. */
 #define ANSWER_WITHIN_USEC (90 * (uint64_t) G_USEC_PER_SEC)
+/* Left to who has waited here for long: the driver does not answer. */
+#define ANSWER_AT_LEAST_WITHIN_USEC (1 * (uint64_t) G_USEC_PER_SEC)
 
 typedef struct LinkRequest {
         ProxyWorkerProcess *worker;
+        const ProxyDriver *driver;
         uint64_t id;
-        sd_bus_slot *slot;
+        uint64_t since_usec;
+        sd_bus_message *message;
+        sd_bus_slot *slot; /* once asked */
+        GList place; /* among those of the listener that wait, or are asked */
 } LinkRequest;
 
 void proxy_link_request_free(gpointer p) {
         LinkRequest *request = p;
+        ProxyListener *listener = request->worker->listener;
 
+        g_queue_unlink(request->slot ? &listener->links_asked : &listener->links_waiting, &request->place);
         sd_bus_slot_unref(request->slot);
+        sd_bus_message_unref(request->message);
         g_free(request);
 }
 
@@ -52,6 +68,7 @@ static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *rete
         }
         (void) g_hash_table_remove(worker->links, request);
         /* A worker that cannot be told is about to end, and to be noticed. */
+        proxy_links_ask_next(worker->listener);
         return 0;
 }
 
@@ -95,6 +112,49 @@ static int new_message(ProxyWorkerProcess *worker, const ProxyDriver *driver, co
         return 0;
 }
 
+static int ask(LinkRequest *request) {
+        ProxyListener *listener = request->worker->listener;
+        uint64_t waited = (uint64_t) g_get_monotonic_time() - request->since_usec, within = ANSWER_AT_LEAST_WITHIN_USEC;
+        int r;
+
+        if (waited + within < ANSWER_WITHIN_USEC)
+                within = ANSWER_WITHIN_USEC - waited;
+        r = sd_bus_call_async(vb_daemon_bus(listener->daemon), &request->slot, request->message, on_answer, request, within);
+        if (r < 0)
+                return r;
+        g_queue_unlink(&listener->links_waiting, &request->place);
+        g_queue_push_tail_link(&listener->links_asked, &request->place);
+        return 0;
+}
+
+static bool may_ask(const ProxyListener *listener, const ProxyDriver *driver) {
+        unsigned n = 0;
+
+        for (GList *link = listener->links_asked.head; link; link = link->next)
+                if (((const LinkRequest *) link->data)->driver == driver)
+                        n++;
+        return n < ASKED_AT_A_TIME;
+}
+
+static LinkRequest *next_to_ask(ProxyListener *listener) {
+        for (GList *link = listener->links_waiting.head; link; link = link->next)
+                if (may_ask(listener, ((const LinkRequest *) link->data)->driver))
+                        return link->data;
+        return NULL;
+}
+
+void proxy_links_ask_next(ProxyListener *listener) {
+        const sd_bus_error takes_none = SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_FAILED, "the bus takes no call");
+        LinkRequest *request;
+
+        while ((request = next_to_ask(listener))) {
+                if (ask(request) >= 0)
+                        continue;
+                (void) answer_error(request->worker, request->id, &takes_none); /* who cannot be told is about to end */
+                (void) g_hash_table_remove(request->worker->links, request);
+        }
+}
+
 int proxy_link_open(ProxyWorkerProcess *worker, const ProxyControlHead *head) {
         size_t n = strnlen(head->link.driver, sizeof head->link.driver);
         const ProxyDriver *driver = n < sizeof head->link.driver ? proxy_driver_find(head->link.driver) : NULL;
@@ -112,14 +172,16 @@ int proxy_link_open(ProxyWorkerProcess *worker, const ProxyControlHead *head) {
         if (r < 0)
                 return r;
         request = g_new0(LinkRequest, 1);
-        request->worker = worker;
-        request->id = head->id;
-        r = sd_bus_call_async(vb_daemon_bus(worker->listener->daemon), &request->slot, message, on_answer, request,
-                              ANSWER_WITHIN_USEC);
-        if (r < 0) {
-                proxy_link_request_free(request);
-                return answer_error(worker, head->id, &SD_BUS_ERROR_MAKE_CONST(SD_BUS_ERROR_FAILED, "the bus takes no call"));
-        }
+        *request = (LinkRequest){
+                .worker = worker,
+                .driver = driver,
+                .id = head->id,
+                .since_usec = (uint64_t) g_get_monotonic_time(),
+                .message = g_steal_pointer(&message),
+        };
         (void) g_hash_table_add(worker->links, request);
+        request->place.data = request;
+        g_queue_push_tail_link(&worker->listener->links_waiting, &request->place);
+        proxy_links_ask_next(worker->listener);
         return 0;
 }

@@ -26,6 +26,7 @@ struct ProxyListener {
         GHashTable *users; /* number of clients by uid */
         GHashTable *workers; /* ProxyWorkerProcess by ProxyIdentity; owns */
         GHashTable *retired; /* those that have been told to end; owns */
+        GQueue links_waiting, links_asked; /* link-request.c; the workers own them */
         GHashTable *crashes; /* ProxyCrashes by ProxyIdentity: who has to wait */
         VbIdleHold *hold; /* while there are clients */
         unsigned n_admin; /* of the clients, those of the administration, who count by themselves */
@@ -68,6 +69,8 @@ void proxy_listener_worker_gone(ProxyListener *listener, const ProxyWorkerProces
 /* link-request.c: opens a link to a driver, and sends the answer to the worker. A request ends with its worker. */
 VB_MUST_USE int proxy_link_open(ProxyWorkerProcess *worker, const ProxyControlHead *head);
 void proxy_link_request_free(gpointer request);
+/* Requests have ended: others may be asked for. */
+void proxy_links_ask_next(ProxyListener *listener);
 
 /* admin-listener.c: answers a question of the administration; -EBADMSG if the worker may not ask. */
 VB_MUST_USE int proxy_admin_answer(ProxyWorkerProcess *worker, const ProxyControlHead *head, const void *tail, size_t n_tail);

@@ -18,7 +18,7 @@
 enum {
         IDLE_SEC = 10, /* kept warm for the next client */
         END_WITHIN_SEC = 10, /* when told to */
-        DESCRIPTORS_MAX = 8192, /* a socket and a link for each client, and streams */
+        DESCRIPTORS_MAX = 16384, /* a socket and a link for each client, of which root may have 5000, and streams */
         CRASHES_FORGOTTEN_SEC = 300,
         CRASH_DELAY_MAX_SEC = 60,
 };
@@ -101,6 +101,7 @@ static void retire(ProxyWorkerProcess *worker) {
         (void) g_hash_table_add(listener->retired, worker);
         g_hash_table_remove_all(worker->links);
         worker->control = proxy_control_free(worker->control);
+        proxy_links_ask_next(listener);
         proxy_listener_worker_gone(listener, worker);
         set_timer(worker, END_WITHIN_SEC, on_overdue);
 }
