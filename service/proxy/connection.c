@@ -95,8 +95,11 @@ static bool may_read(const ProxyConnection *connection) {
                proxy_writer_queued(connection->writer) < PROXY_QUEUE_HIGH;
 }
 
+/* Edge-triggered, as the loop serves one source in a turn: else each turn would collect all clients anew that wait to be read. So whoever
+ * stops reading or writing before the socket has no more sees to it that it goes on: by a turn, or by events that change here. */
 static void update(ProxyConnection *connection) {
-        uint32_t events = (may_read(connection) ? EPOLLIN : 0) | (proxy_writer_queued(connection->writer) > 0 ? EPOLLOUT : 0);
+        uint32_t events = EPOLLET | (may_read(connection) ? EPOLLIN : 0) |
+                          (proxy_writer_queued(connection->writer) > 0 ? EPOLLOUT : 0);
         size_t held = proxy_reader_size(connection->reader) + proxy_writer_queued(connection->writer);
 
         if (!proxy_worker_account(connection->worker, connection->held, held) && held > PROXY_QUEUE_HIGH)
@@ -291,11 +294,11 @@ int proxy_connection_new(ProxyConnection **ret, ProxyWorker *worker, const Proxy
         connection->reader = proxy_reader_new();
         connection->writer = proxy_writer_new();
         connection->waiters = g_array_new(false, false, sizeof(Waiter));
-        connection->events = EPOLLIN;
+        connection->events = EPOLLIN | EPOLLET;
         connection->keepalive.ping = ping;
         connection->keepalive.gone = gone;
         connection->keepalive.userdata = connection;
-        r = sd_event_add_io(event, &connection->io, fd, EPOLLIN, on_io, connection);
+        r = sd_event_add_io(event, &connection->io, fd, connection->events, on_io, connection);
         if (r >= 0)
                 r = sd_event_add_defer(event, &connection->turn, on_turn, connection);
         if (r >= 0)

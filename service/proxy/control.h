@@ -13,7 +13,7 @@
 
 enum {
         PROXY_CONTROL_TAIL_MAX = 128 * 1024,
-        PROXY_CONTROL_QUEUE_MAX = 4096, /* packets that the other end has not taken; more, and it is given up */
+        PROXY_CONTROL_QUEUE_MAX = 16384, /* three for each client; packets that the other end has not taken; more, and it is given up */
         PROXY_CONTROL_ERROR_MAX = 1024, /* of an error's text; the rest is cut */
 };
 
