@@ -218,8 +218,12 @@ static int on_impatient(sd_event_source *source, uint64_t usec, void *userdata) 
 
 static void boot(Start *start, VbDomain *domain) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        const VbStartOptions options = { .bypass_cache = domain->hypervisor->host.start_bypass_cache };
+        VbHypervisor *hypervisor = domain->hypervisor;
+        VbStartOptions options = { .bypass_cache = hypervisor->host.start_bypass_cache };
 
+        /* Of those that are started at once, some have a saved state to be read first. The numbers, which give the order at the next boot, are those
+         * of this one. */
+        options.id = ++hypervisor->last_id;
         start->attempts++;
         save_or_warn(start->autostart);
         if (vb_domain_boot(domain, &options, on_started, start, &error) < 0) {

@@ -13,6 +13,7 @@
 
 typedef struct VbStartOptions {
         VbFiles files; /* what fd:NAME stands for; lives as long as the operation */
+        int id; /* the number that the guest gets; 0: the next */
         bool paused;
         bool bypass_cache;
         bool force_boot;

@@ -54,7 +54,7 @@ int vb_domain_start(VbDomain *domain, VbDomainDefinition *definition, const VbSt
 
         if (!live)
                 live = vb_domain_definition_copy(domain->config);
-        vb_domain_set_live(domain, g_steal_pointer(&live), ++domain->hypervisor->last_id);
+        vb_domain_set_live(domain, g_steal_pointer(&live), options->id ?: ++domain->hypervisor->last_id);
 
         r = driver_of(domain)->start(domain, options, reterr);
         if (r < 0) {

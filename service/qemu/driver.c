@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/settings.h"
 #include "bus/names.h"
+#include "hypervisor/host-sleep.h"
 #include "qemu/apply.h"
 #include "qemu/complete.h"
 #include "qemu/domain.h"
@@ -91,6 +92,7 @@ int qemu_driver_reload(QemuDriver *driver, sd_bus_error *reterr) {
         if (r < 0)
                 return r;
         use_settings(driver);
+        vb_host_sleep_update(driver->hypervisor->sleep);
         return 0;
 }
 
