@@ -6,22 +6,26 @@
 #include "base/log.h"
 #include "bus/daemon-private.h"
 #include "bus/inhibitor.h"
+#include "bus/libvirt-guests.h"
 #include "bus/manager.h"
 
 struct VbPreserve {
         VbDaemon *daemon;
         VbInhibitor *inhibitor;
         sd_bus_slot *question; /* whether the host goes down */
+        sd_bus_slot *rival;    /* whether libvirt-guests.service goes first; at the start, for the log */
 
         unsigned n_busy;
         bool under_way;
         bool left_alone; /* what still runs is not to be saved, and holds up nobody */
+        bool stands_back; /* libvirt-guests.service goes first; what it leaves is seen to when the service manager ends the daemon, after it */
         bool quits;      /* when it is over */
 };
 
 static void update_lock(VbPreserve *preserve) {
         if (preserve->inhibitor)
-                vb_inhibitor_want(preserve->inhibitor, preserve->under_way || (preserve->n_busy > 0 && !preserve->left_alone));
+                vb_inhibitor_want(preserve->inhibitor, preserve->under_way ||
+                                                               (preserve->n_busy > 0 && !preserve->left_alone && !preserve->stands_back));
 }
 
 static void begin(VbPreserve *preserve) {
@@ -29,8 +33,9 @@ static void begin(VbPreserve *preserve) {
 
         if (preserve->under_way)
                 return;
+        preserve->rival = sd_bus_slot_unref(preserve->rival);
         preserve->under_way = true;
-        preserve->left_alone = false;
+        preserve->left_alone = preserve->stands_back = false;
         update_lock(preserve);
         info->preserve(preserve->daemon);
 }
@@ -45,6 +50,35 @@ void vb_preserve_finished(VbPreserve *preserve) {
                 vb_daemon_quit(preserve->daemon);
 }
 
+static void on_rival(bool acts, void *userdata) {
+        VbPreserve *preserve = userdata;
+
+        preserve->rival = sd_bus_slot_unref(preserve->rival);
+        if (!acts) {
+                begin(preserve);
+                return;
+        }
+        vb_log_notice("libvirt-guests.service is active, and sees to guests first; virtbus stands back until it has ended");
+        preserve->stands_back = true;
+        update_lock(preserve);
+}
+
+/* Where nothing runs, there is nobody to be asked about. In a session, libvirt-guests.service has no part. */
+static void begin_unless_rival(VbPreserve *preserve) {
+        int r;
+
+        preserve->rival = sd_bus_slot_unref(preserve->rival);
+        if (preserve->n_busy == 0 || vb_daemon_is_session(preserve->daemon)) {
+                begin(preserve);
+                return;
+        }
+        r = vb_libvirt_guests_ask(&preserve->rival, vb_daemon_bus(preserve->daemon), on_rival, preserve);
+        if (r < 0) {
+                (void) vb_log_warning_errno(r, "cannot ask the service manager for libvirt-guests.service: %m");
+                begin(preserve);
+        }
+}
+
 static void on_prepare(VbInhibitor *inhibitor, bool begins, void *userdata) {
         VbPreserve *preserve = userdata;
         const VbDaemonInfo *info = vb_daemon_info(preserve->daemon);
@@ -54,11 +88,12 @@ static void on_prepare(VbInhibitor *inhibitor, bool begins, void *userdata) {
                 return;
         if (begins) {
                 vb_log_notice("the host is about to go down");
-                begin(preserve);
+                begin_unless_rival(preserve);
                 return;
         }
         vb_log_notice("the host stays up after all");
-        preserve->left_alone = false;
+        preserve->rival = sd_bus_slot_unref(preserve->rival);
+        preserve->left_alone = preserve->stands_back = false;
         update_lock(preserve);
         if (info->preserve_called_off && !preserve->quits)
                 info->preserve_called_off(preserve->daemon);
@@ -130,6 +165,11 @@ int vb_preserve_new(VbPreserve **ret, VbDaemon *daemon) {
                              on_prepare, preserve);
         if (r < 0)
                 return r;
+        if (vb_daemon_info(daemon)->preserve && !vb_daemon_is_session(daemon)) {
+                r = vb_libvirt_guests_tell(&preserve->rival, vb_daemon_bus(daemon));
+                if (r < 0)
+                        (void) vb_log_warning_errno(r, "cannot ask the service manager for libvirt-guests.service: %m");
+        }
         *ret = g_steal_pointer(&preserve);
         return 0;
 }
@@ -138,6 +178,7 @@ VbPreserve *vb_preserve_free(VbPreserve *preserve) {
         if (!preserve)
                 return NULL;
         sd_bus_slot_unref(preserve->question);
+        sd_bus_slot_unref(preserve->rival);
         (void) vb_inhibitor_free(preserve->inhibitor);
         g_free(preserve);
         return NULL;

@@ -7,7 +7,8 @@
  * While something runs that would be lost (guests; jobs that must not be cut), logind's delay lock is held. It begins
  *
  * - when logind says that a shutdown is being prepared. The lock is given back when all is safe. logind waits for InhibitDelayMaxSec= only; then the
- *   service manager ends the daemon, which goes on until it is done;
+ *   service manager ends the daemon, which goes on until it is done. Where libvirt-guests.service sees to the same guests, it does not begin
+ *   yet: that service goes first (its unit is ordered so), and what it leaves is the next case's;
  * - when the service manager ends the daemon, and the host or the session goes down (for who goes round logind). If it does not,
  *   it is a mere stop or restart, and everything is left alone;
  * - when somebody asks: Daemon1.Shutdown with "preserve". */

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "hypervisor/define.h"
 #include "hypervisor/host-settings.h"
+#include "hypervisor/host-shutdown.h"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/restore.h"
 #include "hypervisor/start-order.h"
@@ -298,6 +299,8 @@ static void start_more(VbAutostart *autostart) {
         unsigned at_once = delay_of(autostart) > 0 ? 1 : STARTS_AT_ONCE;
         Start *start;
 
+        if (vb_host_shutdown_is_under_way(autostart->hypervisor->host_shutdown))
+                return;
         while (!autostart->next && count_awaited(autostart) < at_once && (start = find_next(autostart))) {
                 VbDomain *domain = vb_registry_find(autostart->hypervisor->registry, &start->uuid);
 
@@ -312,6 +315,11 @@ static void start_more(VbAutostart *autostart) {
         }
         if (autostart->starts->len == 0)
                 autostart->hold = vb_idle_release(autostart->hold);
+}
+
+void vb_autostart_go_on(VbAutostart *autostart) {
+        if (autostart->starts->len > 0)
+                start_more_later(autostart);
 }
 
 int vb_autostart_new(VbAutostart **ret, VbHypervisor *hypervisor) {

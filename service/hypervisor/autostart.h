@@ -23,3 +23,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VbAutostart, vb_autostart_free)
 /* If the host has booted since the last time, or the last daemon was not done: starts such domains, from the loop. The daemon is not idle
  * meanwhile. */
 VB_MUST_USE int vb_autostart_begin(VbAutostart *autostart);
+
+/* While the host goes down, nothing more is started. It stays up after all: goes on. */
+void vb_autostart_go_on(VbAutostart *autostart);

@@ -10,6 +10,7 @@
 #include "hypervisor/lifecycle.h"
 #include "hypervisor/metadata.h"
 #include "hypervisor/restore.h"
+#include "hypervisor/start-order.h"
 
 static const char *get_name(VbObject *object) {
         return vb_domain_of(object)->name;
@@ -218,6 +219,9 @@ static int set_metadata(VbDomainDefinition *definition, const VbDomain1SetMetada
         if (r < 0)
                 return r;
         /* One element is for us. */
+        r = vb_start_order_check(definition, reterr);
+        if (r < 0)
+                return r;
         r = vb_host_plan_check(definition, reterr);
         if (r < 0) {
                 g_free(definition->metadata);

@@ -9,6 +9,7 @@
 #include "hypervisor/lifecycle.h"
 #include "hypervisor/restore.h"
 #include "hypervisor/rights.h"
+#include "hypervisor/start-order.h"
 #include "interfaces/actions.h"
 
 /* Define and Create: a definition is read, completed by the driver (which may take a while, if it has to get to know the
@@ -131,6 +132,9 @@ static int submit(Submission *given, const char *xml, bool validate, const VbAct
 
         r = vb_domain_definition_parse(&submission->definition, xml, strlen(xml),
                                        validate ? VB_DOMAIN_PARSE_VALIDATE : 0, reterr);
+        if (r < 0)
+                return r;
+        r = vb_start_order_check(submission->definition, reterr);
         if (r < 0)
                 return r;
         r = vb_host_plan_check(submission->definition, reterr);

@@ -27,10 +27,8 @@ static int read_place(const char *element, unsigned *ret, sd_bus_error *reterr) 
         if (r < 0)
                 return r;
         text = xmlGetNoNsProp(xmlDocGetRootElement(document), (const xmlChar *) "order");
-        if (!text) {
-                *ret = NO_PLACE;
+        if (!text)
                 return 0;
-        }
         good = g_ascii_string_to_unsigned((const char *) text, 10, 0, VB_START_ORDER_MAX, &place, NULL);
         if (!good)
                 r = sd_bus_error_setf(reterr, VB_ERROR_INVALID_XML, "<start order='%.32s'>: not a number from 0 to %u",
@@ -46,15 +44,23 @@ int vb_start_order_read(const VbDomainDefinition *definition, unsigned *ret, sd_
         g_autofree char *element = NULL;
         int r;
 
+        /* Hardly any definition has one, and looking for it in the text is cheap. */
+        *ret = NO_PLACE;
+        if (!definition->metadata || !strstr(definition->metadata, VB_START_NAMESPACE))
+                return 0;
         r = vb_metadata_get(definition, VB_METADATA_ELEMENT, VB_START_NAMESPACE, &element, &error);
         if (r >= 0)
                 return read_place(element, ret, reterr);
-        if (!sd_bus_error_has_name(&error, VB_ERROR_NO_METADATA)) {
-                (void) sd_bus_error_copy(reterr, &error);
-                return r;
-        }
-        *ret = NO_PLACE;
-        return 0;
+        if (sd_bus_error_has_name(&error, VB_ERROR_NO_METADATA))
+                return 0;
+        (void) sd_bus_error_copy(reterr, &error);
+        return r;
+}
+
+int vb_start_order_check(const VbDomainDefinition *definition, sd_bus_error *reterr) {
+        unsigned place;
+
+        return vb_start_order_read(definition, &place, reterr);
 }
 
 static void fill(Row *row, VbDomain *domain) {

@@ -62,6 +62,7 @@ static void preserve(VbDaemon *daemon) {
 
 static void preserve_called_off(VbDaemon *daemon) {
         vb_host_shutdown_call_off(driver_of(daemon)->hypervisor->host_shutdown);
+        vb_autostart_go_on(driver_of(daemon)->hypervisor->autostart);
 }
 
 static void stop(VbDaemon *daemon) {

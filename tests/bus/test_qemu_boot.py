@@ -5,7 +5,9 @@ import os
 import signal
 import unittest
 
-from harness import DOMAIN, wait_until
+from gi.repository import GLib
+
+from harness import DOMAIN, ERROR, wait_until
 from qemud import QemuCase, variant, xml
 
 PLACE = "<metadata><start xmlns='https://virtbus.org/schemas/start/1.0' order='{}'/></metadata>"
@@ -89,12 +91,14 @@ class Order(BootCase):
             self.assertFalse(self.client.property(path, "AutostartOnce"))
             self.assertFalse(self.mark_file(name).exists())
 
-    def test_a_place_that_is_none_is_told_and_costs_nothing(self):
-        path = self.define("web", place="soon", Autostart=True)
-        self.go_down()
-        self.boot()
-        self.wait_for_state(path, "running", "booted")
-        self.assertIn("<start order='soon'>: not a number from 0 to 1000000", self.qemud.logged())
+    def test_a_place_that_is_none_is_refused(self):
+        failure = self.client.define_fails(xml("web", more=PLACE.format("soon")))
+        self.assertEqual(failure.name, ERROR + "InvalidXML")
+        self.assertIn("<start order='soon'>: not a number from 0 to 1000000", failure.message)
+        web = self.define("web")
+        failure = self.client.fails(web, DOMAIN, "SetMetadata", GLib.Variant("(ssssa{sv})", (
+            "element", "https://virtbus.org/schemas/start/1.0", "start", "<start order='-1'/>", {})))
+        self.assertEqual(failure.name, ERROR + "InvalidXML")
 
     def test_with_a_delay_one_after_the_other(self):
         paths = [self.define(name, Autostart=True) for name in ("a", "b", "c", "d")]
