@@ -79,7 +79,7 @@ static void load(VbRestarter *restarter, bool marked) {
         r = vb_restart_read(&restarter->state, restarter->path, &error);
         if (r >= 0 && !marked) {
                 restarter->state = vb_restart_free(restarter->state);
-                (void) sd_bus_error_setf(&error, VB_ERROR_INVALID_ARGUMENT, "restart state: it was left by a run that did not restart");
+                (void) sd_bus_error_setf(&error, VB_ERROR_INVALID_ARGUMENT, "it was left by a run that did not restart");
                 r = -EBADMSG;
         }
         if (r == -ENOENT && !marked)

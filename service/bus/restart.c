@@ -133,7 +133,7 @@ int vb_restart_set_inherited(VbRestart *restart, bool inherited) {
 /* Reading */
 
 static int bad(sd_bus_error *reterr, const char *key, const char *right) {
-        (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "restart state: '%s' is not %s", key, right);
+        (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "'%s' is not %s", key, right);
         return -EBADMSG;
 }
 
@@ -211,10 +211,10 @@ static int check_inherited(int fd, const char *key, const char *wanted, mode_t t
         flags = fcntl(fd, F_GETFD);
         r = flags < 0 ? -errno : file_of(fd, &found, &found_type);
         if (r < 0)
-                (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "restart state: '%s': descriptor %d is not open", key, fd);
+                (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "'%s': descriptor %d is not open", key, fd);
         else if (strcmp(found, wanted) != 0 || (type != 0 && found_type != type))
                 (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT,
-                                         "restart state: '%s': descriptor %d is open on %s, and not on %s", key, fd, found, wanted);
+                                         "'%s': descriptor %d is open on %s, and not on %s", key, fd, found, wanted);
         else
                 return 0;
         return -EBADMSG;
@@ -239,7 +239,7 @@ int vb_restart_take_fd(VbRestart *restart, VbJson *object, const char *key, mode
                 return r;
         fd = fcntl((int) number, F_DUPFD_CLOEXEC, FIRST_FD);
         if (fd < 0)
-                return sd_bus_error_set_errnof(reterr, errno, "restart state: '%s': cannot duplicate descriptor %d", key, (int) number);
+                return sd_bus_error_set_errnof(reterr, errno, "'%s': cannot duplicate descriptor %d", key, (int) number);
         (void) g_hash_table_add(restart->taken, GUINT_TO_POINTER(number));
         *ret = fd;
         return 0;
@@ -265,7 +265,7 @@ static int check_ours(VbJson *root, sd_bus_error *reterr) {
                 return bad(reterr, "format", "one that this version reads");
         if (strcmp(magic, own_magic) != 0 || start_time != own_start_time) {
                 (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT,
-                                         "restart state: it is of process %s, started at %" PRIu64 ", and this is process %s", magic, start_time,
+                                         "it is of process %s, started at %" PRIu64 ", and this is process %s", magic, start_time,
                                          own_magic);
                 return -EBADMSG;
         }
@@ -304,7 +304,7 @@ int vb_restart_read(VbRestart **ret, const char *path, sd_bus_error *reterr) {
         if (r == -ENOENT)
                 return r;
         if (r < 0) {
-                (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "restart state: cannot read %s: %s", path, g_strerror(-r));
+                (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "cannot read %s: %s", path, g_strerror(-r));
                 return -EBADMSG;
         }
         return vb_restart_parse(ret, text, size, reterr);
