@@ -13,8 +13,10 @@ from contextlib import chdir
 from . import build, places, root
 
 USAGE = """\
-tests/host up [--with PACKAGE,PACKAGE…]      boot the host with what is built now; installed anew if it is up already
+tests/host up [--with PACKAGE,PACKAGE…] [--bind FOLDER:PATH]…
+                                             boot the host with what is built now; installed anew if it is up already
                                              no:PACKAGE is held for installed, and is not; no:virtbus leaves virtbus out
+                                             a folder from outside is seen, and written to, at a path within; by several hosts, if wanted
 tests/host run CMD…                          run a command in it as root; its exit status is the command's
 tests/host run --user NAME CMD…              …as a user, in her session (alice, bob, carol of virtadmins; dave, from afar)
 tests/host run --user NAME --no-session CMD… …as a user without a session
@@ -71,7 +73,7 @@ def state(name):
 
 
 def up(name, arguments):
-    packages = packages_of(arguments)
+    packages, binds = wishes_of(arguments)
     build.build()
     with places.locked(places.state_folder(name).with_suffix(".lock")):
         running = ask(name, "status")
@@ -80,22 +82,26 @@ def up(name, arguments):
         bury(name)
         # Before the keeper is there, so that an interrupt ends it.
         root.trees(packages)
-        begin(name, packages)
+        begin(name, packages, binds)
     return report_failed_units(name)
 
 
-def packages_of(arguments):
-    match arguments:
-        case []:
-            return []
-        case ["--with", packages]:
-            return sorted({package for package in packages.split(",") if package})
-    raise places.Failure("takes only --with PACKAGE,PACKAGE…")
+def wishes_of(arguments):
+    packages, binds = set(), []
+    while arguments:
+        match arguments:
+            case ["--with", words, *arguments]:
+                packages |= {package for package in words.split(",") if package}
+            case ["--bind", bind, *arguments] if bind.count(":") == 1:
+                binds.append(bind)
+            case _:
+                raise places.Failure("takes only --with PACKAGE,PACKAGE… and --bind FOLDER:PATH")
+    return sorted(packages), binds
 
 
-def begin(name, packages):
+def begin(name, packages, binds):
     """Starts a keeper, and returns when the host is up."""
-    command = ["unshare", "--mount", "--propagation=private", sys.executable, "-m", "throwaway.keeper", name, *packages]
+    command = ["unshare", "--mount", "--propagation=private", sys.executable, "-m", "throwaway.keeper", name, json.dumps(packages), json.dumps(binds)]
     environment = {**os.environ, "PYTHONPATH": str(places.SOURCE / "tests" / "lib")}
     log = places.state_folder(name).with_suffix(".log")
     with open(log, "wb") as errors:

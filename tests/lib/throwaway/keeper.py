@@ -30,8 +30,8 @@ OPEN_FILES = "1024:524288"  # what systemd gives a host's PID 1
 
 
 class Keeper:
-    def __init__(self, name, packages):
-        self.name, self.packages = name, packages
+    def __init__(self, name, packages, binds):
+        self.name, self.packages, self.binds = name, packages, binds
         self.folder = places.state_folder(name)
         self.leader = self.nspawn = None
         self.boots, self.ready = 0, False
@@ -85,6 +85,7 @@ class Keeper:
                    f"--bind-ro={places.SOURCE}:{places.SOURCE_IN_HOST}",
                    # With a console that can be written to, nspawn's PID 1 hangs as soon as nobody reads.
                    "--console=read-only"]
+        command += [f"--bind={bind}" for bind in self.binds]
         guest = places.SOURCE / "build" / "guest"
         if guest.is_dir():
             command.append(f"--bind-ro={guest}:{places.GUEST_IN_HOST}")
@@ -203,8 +204,8 @@ class Keeper:
         places.remove_leftovers(self.name)
 
 
-def main(name, packages):
-    keeper = Keeper(name, packages)
+def main(name, packages, binds):
+    keeper = Keeper(name, packages, binds)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -226,4 +227,4 @@ def main(name, packages):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], *map(json.loads, sys.argv[2:]))
