@@ -28,7 +28,7 @@ static char *const default_environment[] = {
 
 const char *vb_child_step_to_string(int step) {
         static const char *const words[_VB_CHILD_STEP_MAX] = {
-                [VB_CHILD_ENROLL] = "make itself known",
+                [VB_CHILD_ENROLL] = "enroll with ",
                 [VB_CHILD_LOOK_UP_GROUPS] = "look up the user's groups",
                 [VB_CHILD_STREAMS] = "set up the standard streams",
                 [VB_CHILD_DESCRIPTORS] = "pass descriptors",

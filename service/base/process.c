@@ -34,6 +34,7 @@ struct VbProcess {
         char *path;
         bool child; /* of ours, so ours to reap */
         bool kill_on_free;
+        const char *enroll_with;
         VbProcessAtGate at_gate;
         VbProcessStarted started;
         VbProcessExited exited;
@@ -161,8 +162,9 @@ static void tell_started(VbProcess *process, int r, int step) {
         if (!process->started)
                 return;
         if (r < 0)
-                (void) sd_bus_error_setf(&error, VB_ERROR_OPERATION_FAILED, "program '%s': cannot %s: %s",
-                                         process->path, vb_child_step_to_string(step), g_strerror(-r));
+                (void) sd_bus_error_setf(&error, VB_ERROR_OPERATION_FAILED, "program '%s': cannot %s%s: %s", process->path,
+                                         vb_child_step_to_string(step), step == VB_CHILD_ENROLL ? process->enroll_with : "",
+                                         g_strerror(-r));
         process->started(process, r, &error, process->userdata);
 }
 
@@ -401,6 +403,7 @@ int vb_process_spawn(VbProcess **ret, sd_event *event, const VbProcessSpec *spec
         vb_error_init();
         process = process_new(event);
         process->path = g_strdup(spec->path);
+        process->enroll_with = spec->enroll_with ?: "its watcher";
         process->at_gate = spec->at_gate;
         process->started = spec->started;
         process->exited = spec->exited;

@@ -70,6 +70,7 @@ typedef struct VbProcessSpec {
         /* In the child, first of all and with the daemon's rights: makes itself known to somebody who watches processes by their connection. Returns a
          * descriptor, which the program holds until its end, or a negative errno. NULL: nothing. */
         int (*enroll)(void);
+        const char *enroll_with; /* who that is, for people; must stay */
 
         bool gated;           /* set up, but do not execute before vb_process_release(); ends if the daemon ends first */
         bool new_session;     /* setsid() */

@@ -7,6 +7,9 @@
 /* "none" is no manager at all. */
 static const VbLockManager *const managers[] = {
         &vb_lock_manager_lockd,
+#ifdef VB_HAVE_SANLOCK
+        &vb_lock_manager_sanlock,
+#endif
 };
 
 const char *vb_lock_manager_name(const VbLockManager *manager) {

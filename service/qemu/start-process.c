@@ -141,6 +141,7 @@ int qemu_start_spawn(VbOperation *operation, void *userdata, sd_bus_error *reter
                 .drop_capabilities = !session,
                 .no_new_privileges = true,
                 .enroll = vb_lock_get_enroll(qemu->domain),
+                .enroll_with = qemu->domain->claims ? vb_lock_manager_name(qemu->domain->claims->manager) : NULL,
                 .gated = true,
                 .new_session = true,
                 .umask = 0077,

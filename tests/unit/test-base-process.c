@@ -289,10 +289,10 @@ static void test_enroll(void) {
         run_done(&run);
 
         run = (Run) { 0 };
-        begin(&run, (VbProcessSpec) { .path = "/bin/sh", .argv = (char **) argv, .enroll = open_nothing });
+        begin(&run, (VbProcessSpec) { .path = "/bin/sh", .argv = (char **) argv, .enroll = open_nothing, .enroll_with = "nobody" });
         TEST_RUN_UNTIL(run.event, run.n_exited > 0);
         g_assert_cmpint(run.started_r, ==, -ECONNREFUSED);
-        g_assert_cmpstr(run.message, ==, "program '/bin/sh': cannot make itself known: Connection refused");
+        g_assert_cmpstr(run.message, ==, "program '/bin/sh': cannot enroll with nobody: Connection refused");
         run_done(&run);
 }
 
