@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Fixed names of others on the bus that virtbus calls. Its own interface names are generated
+/* Fixed names of others on the bus that virtbus calls, and of its own daemons that call one another. Its interface names are generated
  * (interfaces/NAME.h). */
 
 #define VB_PATH_PREFIX "/org/virtbus"
+
+#define VB_LOG_NAME "org.virtbus.Log1"
+#define VB_LOG_PATH VB_PATH_PREFIX "/Log1"
 
 #define VB_DBUS_NAME "org.freedesktop.DBus"
 #define VB_DBUS_PATH "/org/freedesktop/DBus"
