@@ -55,9 +55,14 @@ int qemu_build_find_file(QemuBuild *build, const char *id, VbOpenImage **ret, sd
 }
 
 int qemu_build_file_path(QemuBuild *build, const char *id, char **ret, sd_bus_error *reterr) {
+        QemuLogPipe *log = qemu_resources_find_log(build->resources, id);
         VbOpenImage *image;
         int r;
 
+        if (log && log->fd >= 0) {
+                *ret = qemu_build_add_fdset(build, &log->fd, log->path);
+                return 0;
+        }
         r = qemu_build_find_file(build, id, &image, reterr);
         if (r < 0)
                 return r;

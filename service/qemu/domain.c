@@ -22,8 +22,6 @@
 #include "qemu/state-file.h"
 #include "qemu/stop.h"
 
-#define LAST_WORDS_MAX 4096
-
 int qemu_domain_attach(VbDomain *domain) {
         QemuDomain *qemu = g_new(QemuDomain, 1);
 
@@ -213,44 +211,4 @@ void qemu_domain_set_state(QemuDomain *qemu, VbDomainState state, VbDomainReason
         vb_domain_set_state(qemu->domain, state, reason);
         qemu_state_file_save(qemu);
         qemu_guest_clock_changed(qemu);
-}
-
-/* One line for the error message: what stands between the lines becomes "; ". */
-static char *join_lines(const char *text) {
-        g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-        GString *joined = g_string_new(NULL);
-
-        for (char **line = lines; *line; line++) {
-                g_strstrip(*line);
-                if (**line == '\0')
-                        continue;
-                if (joined->len > 0)
-                        g_string_append(joined, "; ");
-                g_string_append(joined, *line);
-        }
-        return g_string_free(joined, FALSE);
-}
-
-char *qemu_domain_last_words(const QemuDomain *qemu) {
-        g_autofree char *valid = NULL;
-        char buffer[LAST_WORDS_MAX + 1];
-        vb_autofd fd = -EBADF;
-        off_t end, from;
-        ssize_t n;
-
-        fd = open(qemu->log_path ?: "", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0)
-                return g_strdup("");
-        end = lseek(fd, 0, SEEK_END);
-        from = MAX((off_t) qemu->log_start, end - LAST_WORDS_MAX);
-        n = pread(fd, buffer, LAST_WORDS_MAX, from);
-        if (n <= 0)
-                return g_strdup("");
-        buffer[n] = '\0';
-        for (ssize_t i = 0; i < n; i++)
-                if ((unsigned char) buffer[i] < ' ' && buffer[i] != '\n')
-                        buffer[i] = ' ';
-        /* Whatever the emulator wrote has to travel in a message of the bus. */
-        valid = g_utf8_make_valid(buffer, n);
-        return join_lines(valid);
 }

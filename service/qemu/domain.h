@@ -61,7 +61,10 @@ struct QemuDomain {
         char *cgroup;  /* "/sys/fs/cgroup/…" of the scope; NULL: not known */
         int32_t clock_adjustment; /* with which the emulator was started: what it tells of the guest's clock comes on top; in the state file */
         char *log_path;
-        uint64_t log_start; /* where this run's lines begin */
+        bool log_is_daemons; /* virtlogd writes it */
+        uint64_t log_file;   /* … and this is virtlogd's number of the file */
+        uint64_t log_start;  /* where this run's lines begin: in log_path, or with log_skip more in log_file */
+        uint64_t log_skip;
 
         /* under way */
         QemuStart *start;            /* steps of a start */
@@ -121,6 +124,3 @@ void qemu_domain_set_balloon(QemuDomain *qemu, uint64_t bytes);
 
 /* Sets the state, and has the state file say so. */
 void qemu_domain_set_state(QemuDomain *qemu, VbDomainState state, VbDomainReason reason);
-
-/* The last lines that the emulator has written, on one line, as a tail for an error; "" if there are none. To be freed. */
-char *qemu_domain_last_words(const QemuDomain *qemu);

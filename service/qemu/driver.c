@@ -30,6 +30,11 @@
 #define SETTING(k, kind_, field, ...) \
         { .key = (k), .kind = (kind_), .offset = offsetof(QemuSettings, field), __VA_ARGS__ }
 
+VB_STRING_TABLE(qemu_stdio_handler, QemuStdioHandler, _QEMU_STDIO_MAX,
+                [QEMU_STDIO_DEFAULT] = "default",
+                [QEMU_STDIO_LOGD] = "logd",
+                [QEMU_STDIO_FILE] = "file")
+
 static const VbSetting settings_table[] = {
         SETTING("user", VB_SETTING_STRING, user, .fallback = "virtbus-qemu",
                 .help = "The user as whom root's guests run."),
@@ -37,6 +42,10 @@ static const VbSetting settings_table[] = {
                 .help = "Full paths of emulators outside the standard folders that definitions may name."),
         SETTING("kvm", VB_SETTING_BOOL, kvm, .fallback = "yes",
                 .help = "Whether guests may use KVM; with no, /dev/kvm is never opened to see what it can do."),
+        SETTING("stdio_handler", VB_SETTING_WORD, stdio_handler, .fallback = "default", .words = &qemu_stdio_handler_table,
+                .help = "Who writes what emulators say: logd (virtlogd, with bounds and rotation), file (they themselves), or default: logd in the system, file in a session."),
+        SETTING("log_consoles", VB_SETTING_BOOL, log_consoles, .fallback = "no",
+                .help = "Whether virtlogd also logs the serial ports and consoles of guests whose definition says nothing of a log."),
         SETTING("domains_per_user", VB_SETTING_NUMBER, domains_per_user, .fallback = "64", .max = 100000,
                 .help = "How many domains a user other than root may have; 0 for no limit."),
         SETTING("turn_timeout", VB_SETTING_NUMBER, turn_timeout, .fallback = "30", .max = 3600,

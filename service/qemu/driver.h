@@ -6,10 +6,22 @@
 #include "hypervisor/hypervisor.h"
 #include "qemu/capabilities.h"
 
+/* Who writes what emulators say. */
+typedef enum QemuStdioHandler {
+        QEMU_STDIO_DEFAULT, /* logd in the system, file in a session */
+        QEMU_STDIO_LOGD,    /* virtlogd */
+        QEMU_STDIO_FILE,    /* they themselves */
+        _QEMU_STDIO_MAX,
+        _QEMU_STDIO_INVALID = -EINVAL,
+} QemuStdioHandler;
+VB_STRING_TABLE_DECLARE(qemu_stdio_handler, QemuStdioHandler);
+
 typedef struct QemuSettings {
         char *user;                      /* whom root's guests run as */
         char **emulators;                /* allowed beside those in the standard folders */
         bool kvm;                        /* guests may use it */
+        int stdio_handler;               /* QemuStdioHandler */
+        bool log_consoles;               /* of those that say nothing of it, too */
         uint64_t domains_per_user;
         VbLockSettings locks;
         VbHostSettings host;
@@ -55,6 +67,12 @@ static inline sd_event *qemu_driver_event(const QemuDriver *driver) {
 
 static inline bool qemu_driver_is_session(const QemuDriver *driver) {
         return vb_daemon_is_session(driver->daemon);
+}
+
+static inline bool qemu_driver_has_logd(const QemuDriver *driver) {
+        if (driver->settings.stdio_handler == QEMU_STDIO_DEFAULT)
+                return !qemu_driver_is_session(driver);
+        return driver->settings.stdio_handler == QEMU_STDIO_LOGD;
 }
 
 /* The operations table. */

@@ -43,7 +43,7 @@ static int build(const Inquiry *inquiry, QemuCapabilities *capabilities, char **
         if (r >= 0)
                 r = qemu_command_choose_firmware(definition, nvram, reterr);
         if (r >= 0)
-                r = qemu_resources_new(&resources, definition, capabilities, run_dir, reterr);
+                r = qemu_resources_new(&resources, definition, capabilities, run_dir, inquiry->driver->log_dir, reterr);
         if (r >= 0)
                 r = qemu_resources_stand_in(resources, reterr);
         if (r >= 0)

@@ -60,6 +60,33 @@ void qemu_live_forget(VbDomainDefinition *live, const char *run_base) {
                 live->disks.items[i]->tray = VB_DISK_TRAY_ABSENT;
 }
 
+VbChardev *qemu_live_find_chardev(VbDomainDefinition *live, const char *alias) {
+        Chardevs lists[N_CHARDEV_LISTS];
+
+        chardev_lists(live, lists);
+        for (size_t i = 0; i < G_N_ELEMENTS(lists); i++)
+                for (size_t j = 0; j < lists[i].n; j++)
+                        if (lists[i].items[j]->target_type != VB_CHAR_TARGET_SERIAL && g_strcmp0(lists[i].items[j]->info.alias, alias) == 0)
+                                return lists[i].items[j];
+        return NULL;
+}
+
+static void log_console(VbChardev *device, const char *folder) {
+        VbCharSource *source = &device->source;
+
+        if (source->log_file || source->type == VB_CHAR_FILE || device->target_type == VB_CHAR_TARGET_SERIAL)
+                return;
+        source->log_file = g_strdup_printf("%s/%s.log", folder, device->info.alias);
+        source->log_append = VB_TRISTATE_YES;
+}
+
+void qemu_live_log_consoles(VbDomainDefinition *live, const char *folder) {
+        for (size_t i = 0; i < live->serials.n; i++)
+                log_console(live->serials.items[i], folder);
+        for (size_t i = 0; i < live->consoles.n; i++)
+                log_console(live->consoles.items[i], folder);
+}
+
 static bool wants_port(const VbGraphics *graphics) {
         const VbListen *listen = graphics->listens.n > 0 ? graphics->listens.items[0] : NULL;
 

@@ -120,6 +120,7 @@ static void take_state(QemuDomain *qemu, QemuState *state) {
         qemu->machine = g_strdup(state->machine);
         qemu->unit = g_strdup(state->unit);
         qemu->log_path = g_strdup(state->log_path);
+        qemu->log_is_daemons = state->log_is_daemons;
         qemu->clock_adjustment = state->clock_adjustment;
         qemu->reboot_by_shutdown = state->reboot_by_shutdown;
         qemu->goes_on = state->goes_on;

@@ -64,6 +64,8 @@ int qemu_resources_stand_in(QemuResources *resources, sd_bus_error *reterr) {
                 r = open_file(&resources->files[i], &resources->opened->chains[resources->opened->n_chains++]);
         for (size_t i = 0; r >= 0 && i < resources->n_sockets; i++)
                 r = open_nothing(&resources->sockets[i].fd);
+        for (size_t i = 0; r >= 0 && i < resources->n_logs; i++)
+                r = open_nothing(&resources->logs[i].fd);
         for (size_t i = 0; r >= 0 && i < resources->n_taps; i++)
                 r = open_tap(&resources->taps[i]);
         return r >= 0 ? 0 : sd_bus_error_set_errnof(reterr, r, "cannot open /dev/null: %m");

@@ -10,8 +10,8 @@
 /* The lists grow by doubling through glib; the struct shows them as plain arrays when they are complete. */
 typedef struct Collector {
         QemuContext context;
-        const char *run_directory;
-        GArray *files, *sockets, *taps;
+        const char *run_directory, *log_directory;
+        GArray *files, *sockets, *taps, *logs;
 } Collector;
 
 /* --- Files --- */
@@ -101,15 +101,31 @@ static QemuSocket *last_socket(Collector *collector) {
         return &g_array_index(collector->sockets, QemuSocket, collector->sockets->len - 1);
 }
 
+/* Takes over id. */
+static void add_output(Collector *collector, const char *alias, char *id, const char *path, QemuLogPipe how, VbOpenKind kind) {
+        const char *directory = collector->log_directory;
+
+        if (!directory || !g_str_has_prefix(path, directory) || path[strlen(directory)] != '/') {
+                add_file(collector, id, path, VB_OPEN_APPEND, kind);
+                return;
+        }
+        how.id = id;
+        how.alias = g_strdup(alias);
+        how.path = g_strdup(path);
+        how.fd = -EBADF;
+        g_array_append_val(collector->logs, how);
+}
+
 static void add_chardev(Collector *collector, const char *alias, const VbCharSource *source) {
         if (source->log_file)
-                add_file(collector, g_strdup_printf("%s log", alias), source->log_file, VB_OPEN_APPEND,
-                         VB_OPEN_REGULAR);
+                add_output(collector, alias, g_strdup_printf("%s log", alias), source->log_file,
+                           (QemuLogPipe){ .append = source->log_append == VB_TRISTATE_YES }, VB_OPEN_REGULAR);
 
         switch (source->type) {
         case VB_CHAR_FILE:
-                add_file(collector, g_strdup(alias), source->path, VB_OPEN_APPEND,
-                         VB_OPEN_REGULAR | VB_OPEN_CHARACTER);
+                add_output(collector, alias, g_strdup(alias), source->path,
+                           (QemuLogPipe){ .is_device = true, .append = source->append == VB_TRISTATE_YES },
+                           VB_OPEN_REGULAR | VB_OPEN_CHARACTER);
                 break;
         case VB_CHAR_DEV:
                 add_file(collector, g_strdup(alias), source->path, VB_OPEN_WRITE, VB_OPEN_CHARACTER);
@@ -275,15 +291,30 @@ static int check_socket_paths(const Collector *collector, sd_bus_error *reterr) 
         return 0;
 }
 
+/* A device whose output and log were both virtlogd's would have one log for two. */
+static int check_logs(const Collector *collector, sd_bus_error *reterr) {
+        for (unsigned i = 1; i < collector->logs->len; i++) {
+                const QemuLogPipe *log = &g_array_index(collector->logs, QemuLogPipe, i);
+
+                if (strcmp(log->alias, log[-1].alias) == 0)
+                        return qemu_unsupported(&collector->context, reterr,
+                                                "'%s': output and log are both below '%s', where a device has one log; leave one of them out", log->alias,
+                                                collector->log_directory);
+        }
+        return 0;
+}
+
 static QemuResources *collector_finish(Collector *collector) {
         QemuResources *resources = g_new0(QemuResources, 1);
 
         resources->files = (VbOpenFile *) g_array_steal(collector->files, &resources->n_files);
         resources->sockets = (QemuSocket *) g_array_steal(collector->sockets, &resources->n_sockets);
         resources->taps = (QemuTap *) g_array_steal(collector->taps, &resources->n_taps);
+        resources->logs = (QemuLogPipe *) g_array_steal(collector->logs, &resources->n_logs);
         g_array_unref(collector->files);
         g_array_unref(collector->sockets);
         g_array_unref(collector->taps);
+        g_array_unref(collector->logs);
         return resources;
 }
 
@@ -297,6 +328,9 @@ static int collect(Collector *collector, sd_bus_error *reterr) {
                 add_disk(collector, definition->disks.items[i]);
         add_chardevs(collector);
         add_small_devices(collector);
+        r = check_logs(collector, reterr);
+        if (r < 0)
+                return r;
         r = add_displays(collector, reterr);
         if (r < 0)
                 return r;
@@ -307,14 +341,16 @@ static int collect(Collector *collector, sd_bus_error *reterr) {
 }
 
 int qemu_resources_new(QemuResources **ret, const VbDomainDefinition *definition, const QemuCapabilities *capabilities,
-                       const char *run_directory, sd_bus_error *reterr) {
+                       const char *run_directory, const char *log_directory, sd_bus_error *reterr) {
         g_autoptr(QemuResources) resources = NULL;
         Collector collector = {
                 .context = { .definition = definition, .capabilities = capabilities },
                 .run_directory = run_directory,
+                .log_directory = log_directory,
                 .files = g_array_new(FALSE, FALSE, sizeof(VbOpenFile)),
                 .sockets = g_array_new(FALSE, FALSE, sizeof(QemuSocket)),
                 .taps = g_array_new(FALSE, FALSE, sizeof(QemuTap)),
+                .logs = g_array_new(FALSE, FALSE, sizeof(QemuLogPipe)),
         };
         int r;
 
@@ -352,6 +388,15 @@ QemuResources *qemu_resources_free(QemuResources *resources) {
                         vb_closep(&resources->taps[i].vhost_fds[j]);
                 }
         g_free(resources->taps);
+        for (size_t i = 0; i < resources->n_logs; i++) {
+                QemuLogPipe *log = &resources->logs[i];
+
+                g_free(log->id);
+                g_free(log->alias);
+                g_free(log->path);
+                log->fd = vb_close(log->fd);
+        }
+        g_free(resources->logs);
         vb_open_result_free(resources->opened);
         g_free(resources);
         return NULL;
@@ -368,6 +413,13 @@ QemuSocket *qemu_resources_find_socket(QemuResources *resources, const char *id)
         for (size_t i = 0; i < resources->n_sockets; i++)
                 if (strcmp(resources->sockets[i].id, id) == 0)
                         return &resources->sockets[i];
+        return NULL;
+}
+
+QemuLogPipe *qemu_resources_find_log(QemuResources *resources, const char *id) {
+        for (size_t i = 0; i < resources->n_logs; i++)
+                if (strcmp(resources->logs[i].id, id) == 0)
+                        return &resources->logs[i];
         return NULL;
 }
 

@@ -50,6 +50,16 @@ typedef struct QemuTap {
         int vhost_fds[QEMU_TAP_QUEUES_MAX]; /* likewise, or all left as they are */
 } QemuTap;
 
+/* What goes to virtlogd instead of a file: what a character device says, or its log. */
+typedef struct QemuLogPipe {
+        char *id;    /* "serial0", "serial0 log" */
+        char *alias; /* "serial0" */
+        char *path;  /* as the definition has it */
+        bool is_device; /* the output itself, for which the guest may wait; else a log, for which all of QEMU waits */
+        bool append;
+        int fd; /* to be filled in */
+} QemuLogPipe;
+
 typedef struct QemuResources {
         /* For vb_open_request_add(), in this order. Ids: "disk vda", "disk vda backing 1", "kernel", "initrd", "dtb", "loader",
          * "nvram", "nvram template", "serial0", "serial0 log", "rng0". A caller's own descriptor for an image goes
@@ -62,13 +72,15 @@ typedef struct QemuResources {
         size_t n_sockets;
         QemuTap *taps;
         size_t n_taps;
+        QemuLogPipe *logs;
+        size_t n_logs;
 } QemuResources;
 
 /* The definition must be complete, have aliases, and stay as long as the resources do. run_directory is the guest's own
- * (/run/virtbus/qemu/UUID): sockets that the daemon chooses are bound there. Fails with UnsupportedConfiguration for what
- * cannot be had at all. */
+ * (/run/virtbus/qemu/UUID): sockets that the daemon chooses are bound there. Paths below log_directory are virtlogd's to write (NULL: none
+ * are). Fails with UnsupportedConfiguration for what cannot be had at all. */
 int qemu_resources_new(QemuResources **ret, const VbDomainDefinition *definition, const QemuCapabilities *capabilities,
-                       const char *run_directory, sd_bus_error *reterr) VB_MUST_USE;
+                       const char *run_directory, const char *log_directory, sd_bus_error *reterr) VB_MUST_USE;
 
 /* Closes whatever was not taken. Takes NULL, returns NULL. */
 QemuResources *qemu_resources_free(QemuResources *resources);
@@ -76,6 +88,7 @@ QemuResources *qemu_resources_free(QemuResources *resources);
 /* By id; NULL if there is none. Borrowed. */
 VbOpenFile *qemu_resources_find_file(QemuResources *resources, const char *id);
 QemuSocket *qemu_resources_find_socket(QemuResources *resources, const char *id);
+QemuLogPipe *qemu_resources_find_log(QemuResources *resources, const char *id);
 QemuTap *qemu_resources_find_tap(QemuResources *resources, const char *alias);
 
 /* --- The rules behind the list, for whoever opens more later (hotplug) --- */

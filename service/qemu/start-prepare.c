@@ -12,6 +12,7 @@
 #include "qemu/complete.h"
 #include "qemu/guest-user.h"
 #include "qemu/live.h"
+#include "qemu/logs.h"
 #include "qemu/nvram.h"
 #include "qemu/sockets.h"
 #include "qemu/start-private.h"
@@ -96,6 +97,8 @@ static int settle_definition(QemuStart *start, sd_bus_error *reterr) {
                 return r;
         vb_domain_definition_assign_aliases(live);
         qemu_live_forget(live, qemu->driver->hypervisor->run_dir);
+        if (qemu->driver->settings.log_consoles && qemu_driver_has_logd(qemu->driver))
+                qemu_live_log_consoles(live, qemu->driver->log_dir);
         r = qemu_live_choose_ports(live, reterr);
         if (r < 0)
                 return r;
@@ -199,7 +202,11 @@ int qemu_start_open(VbOperation *operation, void *userdata, sd_bus_error *reterr
         QemuDomain *qemu = start->qemu;
         int r;
 
-        r = qemu_resources_new(&start->resources, qemu_start_live(start), qemu->capabilities, qemu->run_dir, reterr);
+        r = qemu_resources_new(&start->resources, qemu_start_live(start), qemu->capabilities, qemu->run_dir,
+                               qemu_driver_has_logd(qemu->driver) ? qemu->driver->log_dir : NULL, reterr);
+        if (r < 0)
+                return r;
+        r = qemu_logs_begin(start, reterr);
         if (r < 0)
                 return r;
         r = qemu_sockets_open(start->resources, qemu->domain->name, reterr);

@@ -10,6 +10,8 @@
 #include "qemu/resources.h"
 #include "qemu/start.h"
 
+typedef struct QemuLogs QemuLogs;
+
 struct QemuStart {
         QemuDomain *qemu;
         VbOperation *operation;
@@ -36,6 +38,8 @@ struct QemuStart {
         QemuCapabilitiesRequest *capabilities_request;
         VbOpenRequest *open_request;
         VbMachineCall *machine_call;
+        QemuLogs *logs;
+        sd_bus_slot *words_slot; /* what the emulator said before its end */
         unsigned replies; /* of the monitor, that are still to come */
 
         /* a restore: start-restore.c */

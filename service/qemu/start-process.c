@@ -12,8 +12,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "qemu/agent-link.h"
+#include "qemu/last-words.h"
 #include "qemu/leave.h"
 #include "qemu/live.h"
+#include "qemu/logs.h"
 #include "qemu/resource-limits.h"
 #include "qemu/start-private.h"
 #include "qemu/state-file.h"
@@ -22,38 +24,53 @@
 
 #define COMMAND_TIMEOUT_USEC (UINT64_C(30) * 1000000)
 
-/* --- spawn: a process that waits at the gate ----------------------------------------------------------------------- */
-
-static int open_log(QemuStart *start, sd_bus_error *reterr) {
-        QemuDomain *qemu = start->qemu;
-        struct stat st;
-
-        qemu->log_path = g_strdup_printf("%s/%s.log", qemu->driver->log_dir, qemu->domain->name);
-        start->log_fd = open(qemu->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-        if (start->log_fd < 0 || fstat(start->log_fd, &st) < 0)
-                return sd_bus_error_setf(reterr, VB_ERROR_STORAGE_FAILED, "domain '%s': cannot write log '%s': %s",
-                                         qemu->domain->name, qemu->log_path, g_strerror(errno));
-        return 0;
-}
+/* --- the log ------------------------------------------------------------------------------------------------------- */
 
 /* What an administrator needs to do the same by hand. Passwords are not in it: they go over the monitor. */
 static void log_command(QemuStart *start) {
-        g_autofree char *command = qemu_command_to_string(start->command), *line = NULL;
+        g_autofree char *command = qemu_command_to_string(start->command), *text = NULL;
         char when[64] = "";
         struct tm tm;
         time_t now = time(NULL);
-        off_t end;
-        int r;
 
         if (gmtime_r(&now, &tm))
                 (void) strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
-        line = g_strdup_printf("%s: starting\n%s\n", when, command);
-        r = vb_write_all(start->log_fd, line, strlen(line));
-        if (r < 0)
-                vb_log_warning_for(VB_DOMAIN_LOG(start->qemu->domain), "cannot write '%s': %s", start->qemu->log_path,
-                                   g_strerror(-r));
-        end = lseek(start->log_fd, 0, SEEK_END);
-        start->qemu->log_start = end > 0 ? (uint64_t) end : 0;
+        text = g_strdup_printf("%s: starting\n%s\n", when, command);
+        qemu_logs_write(start, text);
+}
+
+/* --- the end of a process before the guest runs ---------------------------------------------------------------------- */
+
+typedef struct End {
+        QemuStart *start;
+        char *how; /* "the emulator exited with status 1" */
+} End;
+
+static void end_free(void *data) {
+        End *end = data;
+
+        g_free(end->how);
+        g_free(end);
+}
+
+static void on_words(const char *words, void *userdata) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        const End *end = userdata;
+        int r;
+
+        r = sd_bus_error_setf(&error, VB_ERROR_EMULATOR_FAILED, "domain '%s': %s%s", end->start->qemu->domain->name, end->how, words);
+        vb_operation_step_done(end->start->operation, r, &error);
+}
+
+/* Takes over how. The first end is the one that is told. */
+static void fail_with_words(QemuStart *start, char *how) {
+        End *end = g_new(End, 1);
+
+        *end = (End){ .start = start, .how = how };
+        if (start->words_slot)
+                end_free(end);
+        else
+                qemu_last_words_ask(start->qemu, on_words, end, end_free, &start->words_slot);
 }
 
 /* --- TPM: its emulator waits at the gate, too ---------------------------------------------------------------------- */
@@ -64,9 +81,8 @@ int qemu_start_tpm(VbOperation *operation, void *userdata, sd_bus_error *reterr)
         QemuSocket *channel;
         int r;
 
-        r = open_log(start, reterr);
-        if (r < 0 || live->tpms.n == 0)
-                return r;
+        if (live->tpms.n == 0)
+                return VB_STEP_DONE;
 
         channel = qemu_resources_find_socket(start->resources, live->tpms.items[0]->info.alias);
         r = qemu_tpm_spawn(start->qemu, live->tpms.items[0],
@@ -86,23 +102,15 @@ int qemu_start_tpm_undo(VbOperation *operation, void *userdata) {
 }
 
 void qemu_start_tpm_exited(QemuStart *start, const char *how) {
-        const QemuDomain *qemu = start->qemu;
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        g_autofree char *words = NULL;
-        int r;
-
         if (vb_operation_is_undoing(start->operation)) {
                 if (g_str_equal(vb_operation_get_step(start->operation)->name, "TPM"))
                         vb_operation_undo_done(start->operation, 0);
                 return;
         }
-        words = qemu_domain_last_words(qemu);
-        r = sd_bus_error_setf(&error, VB_ERROR_EMULATOR_FAILED, "domain '%s': the TPM emulator %s%s%s", qemu->domain->name, how,
-                              words[0] != '\0' ? ": " : "", words);
-        vb_operation_step_done(start->operation, r, &error);
+        fail_with_words(start, g_strdup_printf("the TPM emulator %s", how));
 }
 
-/* --- spawn, continued ---------------------------------------------------------------------------------------------- */
+/* --- spawn: a process that waits at the gate ---------------------------------------------------------------------------------------------- */
 
 static void end_scope_step(QemuStart *start, int r, const sd_bus_error *error) {
         if (r < 0 || (start->executed && start->has_scope))
@@ -164,10 +172,7 @@ int qemu_start_spawn_undo(VbOperation *operation, void *userdata) {
 }
 
 void qemu_start_process_exited(QemuStart *start, const VbProcessExit *exit) {
-        QemuDomain *qemu = start->qemu;
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        g_autofree char *how = NULL, *words = NULL;
-        int r;
+        g_autofree char *how = NULL;
 
         if (vb_operation_is_undoing(start->operation)) {
                 if (g_str_equal(vb_operation_get_step(start->operation)->name, "spawn"))
@@ -176,10 +181,7 @@ void qemu_start_process_exited(QemuStart *start, const VbProcessExit *exit) {
         }
 
         how = vb_process_exit_to_string(exit);
-        words = qemu_domain_last_words(qemu);
-        r = sd_bus_error_setf(&error, VB_ERROR_EMULATOR_FAILED, "domain '%s': the emulator %s%s%s", qemu->domain->name, how,
-                              words[0] != '\0' ? ": " : "", words);
-        vb_operation_step_done(start->operation, r, &error);
+        fail_with_words(start, g_strdup_printf("the emulator %s", how));
 }
 
 /* --- scope: registered with machined, or the user's service manager, while the emulator already prepares itself ------ */

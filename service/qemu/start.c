@@ -5,6 +5,7 @@
 #include "hypervisor/hypervisor.h"
 #include "qemu/guest-clock.h"
 #include "qemu/leave.h"
+#include "qemu/logs.h"
 #include "qemu/start-private.h"
 #include "qemu/state-file.h"
 
@@ -17,6 +18,7 @@ static const VbStep steps[] = {
         { "open", qemu_start_open, NULL, SECONDS(40) },
         { "claim", qemu_start_claim, qemu_start_claim_undo, SECONDS(10) }, /* undone when the process is gone */
         { "plug", qemu_start_plug, qemu_start_plug_undo, SECONDS(30) },
+        { "log", qemu_start_logs, NULL, SECONDS(20) },
         { "command", qemu_start_command, NULL, SECONDS(30) },
         { "TPM", qemu_start_tpm, qemu_start_tpm_undo, 0 },
         { "spawn", qemu_start_spawn, qemu_start_spawn_undo, 0 },
@@ -114,6 +116,8 @@ QemuStart *qemu_start_free(QemuStart *start) {
         (void) qemu_capabilities_request_free(start->capabilities_request);
         (void) vb_open_request_free(start->open_request);
         (void) vb_machine_call_free(start->machine_call);
+        start->words_slot = sd_bus_slot_unref(start->words_slot);
+        (void) qemu_logs_free(start->logs);
         qemu_leave_forget(start->qemu->driver, start);
         (void) qemu_command_free(start->command);
         (void) qemu_resources_free(start->resources);

@@ -58,6 +58,7 @@ void qemu_state_file_save(QemuDomain *qemu) {
         add_string(json, "machine", qemu->machine);
         add_string(json, "unit", qemu->unit);
         add_string(json, "log", qemu->log_path);
+        (void) json_object_object_add(json, "log-is-daemons", json_object_new_boolean(qemu->log_is_daemons));
         (void) json_object_object_add(json, "clock-adjustment", json_object_new_int(qemu->clock_adjustment));
         add_string(json, "state", vb_domain_state_to_string(domain->state));
         add_string(json, "reason", vb_domain_reason_to_string(domain->reason));
@@ -143,6 +144,7 @@ static int parse_state(VbJson *json, QemuState **ret) {
         state->machine = g_strdup(get_string(json, "machine"));
         state->unit = g_strdup(get_string(json, "unit"));
         state->log_path = g_strdup(get_string(json, "log"));
+        state->log_is_daemons = get_bool(json, "log-is-daemons");
         state->clock_adjustment = get_int(json, "clock-adjustment");
         state->state = (VbDomainState) value;
         state->reason = (VbDomainReason) reason;

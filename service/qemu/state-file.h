@@ -20,6 +20,7 @@ typedef struct QemuState {
         char *machine;
         char *unit;
         char *log_path;
+        bool log_is_daemons;
         int32_t clock_adjustment;
         VbDomainState state;
         VbDomainReason reason;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "qemu/last-words.h"
 #include "qemu/leave.h"
 #include "qemu/plug.h"
 #include "qemu/start.h"
@@ -184,11 +185,35 @@ static VbDomainReason interpret(const VbProcessExit *exit) {
         }
 }
 
-static void tell_unexpected(QemuDomain *qemu, const VbProcessExit *exit) {
-        g_autofree char *how = vb_process_exit_to_string(exit), *words = qemu_domain_last_words(qemu);
+typedef struct Unexpected {
+        char *name, *uuid, *how;
+} Unexpected;
 
-        vb_log_warning_for(VB_DOMAIN_LOG(qemu->domain), "domain '%s': the emulator %s%s%s", qemu->domain->name, how,
-                           words[0] != '\0' ? ": " : "", words);
+static void unexpected_free(void *data) {
+        Unexpected *end = data;
+
+        g_free(end->name);
+        g_free(end->uuid);
+        g_free(end->how);
+        g_free(end);
+}
+
+static void on_words(const char *words, void *userdata) {
+        const Unexpected *end = userdata;
+
+        vb_log_warning_for(VB_LOG_FIELDS(.domain = end->name, .uuid = end->uuid), "domain '%s': the emulator %s%s", end->name, end->how, words);
+}
+
+/* The guest is not kept for that: all that is to be said goes along. */
+static void tell_unexpected(const QemuDomain *qemu, const VbProcessExit *exit) {
+        Unexpected *end = g_new(Unexpected, 1);
+
+        *end = (Unexpected){
+                .name = g_strdup(qemu->domain->name),
+                .uuid = g_strdup(qemu->domain->uuid_string),
+                .how = vb_process_exit_to_string(exit),
+        };
+        qemu_last_words_ask(qemu, on_words, end, unexpected_free, /* ret_slot= */ NULL);
 }
 
 void qemu_stop_on_exited(VbProcess *process, const VbProcessExit *exit, void *userdata) {

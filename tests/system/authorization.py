@@ -64,6 +64,8 @@ ROLES = [
 
 # What daemons have for one another: the bus itself lets root's processes alone through.
 OF_DAEMONS = {"org.virtbus.LockManager1": "org.virtbus.Lock1"}
+# Whose root object has an interface; all else is virtqemud's.
+SERVED_BY = {**OF_DAEMONS, "org.virtbus.LogManager1": "org.virtbus.Log1"}
 
 # Whose guest it is; all else that roles call is nobody's.
 OWNER = {"web": "alice", "lab-web": "alice", "far": "dave"}

@@ -251,7 +251,7 @@ static inline QemuCommand *command_new(const char *xml, const char *folder, Qemu
         QemuCommand *command = NULL;
 
         if (!definition || qemu_command_choose_firmware(definition, folder, reterr) < 0 ||
-            qemu_resources_new(&resources, definition, capabilities, folder, reterr) < 0)
+            qemu_resources_new(&resources, definition, capabilities, folder, NULL, reterr) < 0)
                 return NULL;
 
         resources_fill(resources);

@@ -163,7 +163,7 @@ static void test_resources(void) {
         g_assert_true(g_file_get_contents(path, &xml, NULL, NULL));
         definition = definition_new(xml, fixture.folder, fixture.capabilities, NULL);
         g_assert_nonnull(definition);
-        g_assert_cmpint(qemu_resources_new(&resources, definition, fixture.capabilities, "/run/x", NULL), ==, 0);
+        g_assert_cmpint(qemu_resources_new(&resources, definition, fixture.capabilities, "/run/x", NULL, NULL), ==, 0);
 
         g_assert_cmpuint(resources->n_files, ==, G_N_ELEMENTS(files));
         for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
@@ -188,7 +188,7 @@ static void test_describe(void) {
 
         g_assert_true(g_file_get_contents(path, &xml, NULL, NULL));
         definition = definition_new(xml, fixture.folder, fixture.capabilities, NULL);
-        g_assert_cmpint(qemu_resources_new(&resources, definition, fixture.capabilities, fixture.folder, NULL), ==, 0);
+        g_assert_cmpint(qemu_resources_new(&resources, definition, fixture.capabilities, fixture.folder, NULL, NULL), ==, 0);
         resources_fill(resources);
 
         for (int i = 0; i < 2; i++) {
@@ -216,7 +216,7 @@ static void test_not_opened(void) {
                 g_autoptr(QemuResources) resources = NULL;
                 QemuCommand *command = NULL;
 
-                g_assert_cmpint(qemu_resources_new(&resources, definition, fixture.capabilities, fixture.folder, NULL), ==,
+                g_assert_cmpint(qemu_resources_new(&resources, definition, fixture.capabilities, fixture.folder, NULL, NULL), ==,
                                 0);
                 resources_fill(resources);
                 if (i == 0)
@@ -244,7 +244,7 @@ static void test_read_only_device(void) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
         QemuCommand *command = NULL;
 
-        g_assert_cmpint(qemu_resources_new(&resources, definition, fixture.capabilities, fixture.folder, NULL), ==, 0);
+        g_assert_cmpint(qemu_resources_new(&resources, definition, fixture.capabilities, fixture.folder, NULL, NULL), ==, 0);
         resources_fill(resources);
         vb_open_result_find(resources->opened, "disk vda")->images[0].read_only_device = true;
         g_assert_cmpint(qemu_command_build(&command, definition, fixture.capabilities, resources, NULL, &error), ==,
@@ -261,7 +261,7 @@ static void test_incoming(void) {
         g_autoptr(QemuCommand) command = NULL;
         const QemuCommandOptions options = { .incoming = true };
 
-        g_assert_cmpint(qemu_resources_new(&resources, definition, fixture.capabilities, fixture.folder, NULL), ==, 0);
+        g_assert_cmpint(qemu_resources_new(&resources, definition, fixture.capabilities, fixture.folder, NULL, NULL), ==, 0);
         resources_fill(resources);
         g_assert_cmpint(qemu_command_build(&command, definition, fixture.capabilities, resources, &options, NULL), ==, 0);
         text = command_text(command, fixture.folder);
