@@ -42,7 +42,8 @@ typedef struct VbDaemonInfo {
          * goes on as before if that fails. No call is under way. NULL: SIGUSR1 is not heard, and descriptors of the service manager are left alone. */
         int (*save)(VbDaemon *daemon, VbRestart *restart, sd_bus_error *reterr);
         /* The host or the session goes down, or somebody wants what runs here to be safe (bus/preserve.h): brings it to safety. Ends by
-         * vb_daemon_preserved(). NULL: nothing runs here that would be lost. */
+         * vb_daemon_preserved(). Called once more when the service manager ends the daemon meanwhile, which is to be told of it anew. NULL:
+         * nothing runs here that would be lost. */
         void (*preserve)(VbDaemon *daemon);
         /* The host stays up after all, whether or not preserve() is over. May be NULL. */
         void (*preserve_called_off)(VbDaemon *daemon);

@@ -31,8 +31,8 @@ void vb_manager_tell_status(const char *status) {
         (void) sd_notifyf(/* unset_environment= */ false, "STATUS=%s", status);
 }
 
-void vb_manager_extend_timeout(uint64_t usec) {
-        (void) sd_notifyf(/* unset_environment= */ false, "EXTEND_TIMEOUT_USEC=%" G_GUINT64_FORMAT, usec);
+void vb_manager_tell_progress(const char *status, uint64_t timeout_usec) {
+        (void) sd_notifyf(/* unset_environment= */ false, "STATUS=%s\nEXTEND_TIMEOUT_USEC=%" G_GUINT64_FORMAT, status, timeout_usec);
 }
 
 typedef struct Question {

@@ -17,9 +17,9 @@ void vb_manager_tell_reloading(void);
 /* For `systemctl status`; "" for nothing. */
 void vb_manager_tell_status(const char *status);
 
-/* The daemon is being ended and may take so long from now on, if it needs longer than it has anyway. To be told only of what has a limit of its
- * own: a daemon that hangs must not be able to put off its end. */
-void vb_manager_extend_timeout(uint64_t usec);
+/* The same, and that the daemon, which is being ended, may take so long from now on, if it needs longer than it has anyway. To be told only of
+ * what has a limit of its own: a daemon that hangs must not be able to put off its end. */
+void vb_manager_tell_progress(const char *status, uint64_t timeout_usec);
 
 /* Asks the manager behind the bus whether all it manages is going down: the host, or the session. A daemon that is stopped for itself
  * hears no. goes_down is called once, never from within; no answer in a few seconds is a no. *ret is unref'ed to ask no more. */

@@ -117,6 +117,9 @@ bool vb_preserve_terminate(VbPreserve *preserve) {
         if (preserve->under_way || preserve->question) {
                 preserve->quits = true;
                 vb_manager_tell_stopping();
+                /* From now on the manager listens to how long it may take. */
+                if (preserve->under_way)
+                        vb_daemon_info(preserve->daemon)->preserve(preserve->daemon);
                 return true;
         }
         if (preserve->n_busy == 0 || preserve->left_alone)

@@ -80,6 +80,8 @@ typedef struct VbDriver {
         /* Of domain->live, which is its own by now, as is domain->id. Ends with vb_domain_finish() if the guest is there, else with
          * vb_domain_stopped(). */
         int (*start)(VbDomain *domain, const VbStartOptions *options, sd_bus_error *reterr);
+        /* Whether the guest can be asked anything: one that a daemon has just taken up cannot be yet. NULL: always. */
+        bool (*is_ready)(const VbDomain *domain);
         int (*shutdown)(VbDomain *domain, VbAskMode mode, sd_bus_error *reterr);
         int (*reboot)(VbDomain *domain, VbAskMode mode, sd_bus_error *reterr);
         int (*reset)(VbDomain *domain, sd_bus_error *reterr);

@@ -209,6 +209,13 @@ static bool makes_sense(const VbHostGuest *guest, const VbDomain *domain, VbHost
         }
 }
 
+/* Something else is being done to it, or this daemon has just taken it up, and it has not answered yet. */
+static bool is_busy(const VbHostGuest *guest, const VbDomain *domain) {
+        const VbDriver *driver = domain->hypervisor->driver;
+
+        return domain->operation || (!guest->hangs && driver->is_ready && !driver->is_ready(domain));
+}
+
 static void go_on(VbHostGuest *guest) {
         static void (*const take[_VB_HOST_STEP_MAX])(VbHostGuest *guest, VbDomain *domain) = {
                 [VB_HOST_STEP_SAVE] = save,
@@ -217,8 +224,9 @@ static void go_on(VbHostGuest *guest) {
         };
         VbDomain *domain = vb_host_guest_find(guest);
 
-        if (domain && domain->operation) {
-                vb_log_info_for(VB_DOMAIN_LOG(domain), "domain '%s': %s is waited for", guest->name, domain->operation);
+        if (domain && is_busy(guest, domain)) {
+                vb_log_info_for(VB_DOMAIN_LOG(domain), "domain '%s': %s is waited for", guest->name,
+                                domain->operation ?: "its first answer");
                 enter(guest, VB_HOST_GUEST_WAITING, guest->plan.wait_usec);
                 return;
         }
@@ -267,7 +275,7 @@ void vb_host_guest_look(VbHostGuest *guest, uint64_t now) {
 
         if (!vb_host_guest_is_under_way(guest))
                 return;
-        if (guest->phase == VB_HOST_GUEST_WAITING && (!domain || !domain->operation)) {
+        if (guest->phase == VB_HOST_GUEST_WAITING && (!domain || !is_busy(guest, domain))) {
                 go_on(guest);
                 return;
         }

@@ -57,5 +57,13 @@ void vb_host_shutdown_guest_changed(VbHostShutdown *shutdown);
 /* The daemon ends: callbacks mean nothing any more. */
 bool vb_host_shutdown_is_ended(const VbHostShutdown *shutdown);
 
-/* What host-status.c does: tells the service manager how far it is, and until when the daemon may take. guests: of VbHostGuest. */
-void vb_host_status_tell(const GPtrArray *guests, uint64_t now);
+/* What host-status.c does. */
+typedef struct VbHostStatus {
+        char *text; /* as it was told last; NULL: not yet */
+        uint64_t until_usec;
+} VbHostStatus;
+
+/* Tells the service manager how far it is, and until when the daemon may take, if one of these has changed. guests: of VbHostGuest. */
+void vb_host_status_tell(VbHostStatus *status, const GPtrArray *guests, uint64_t now);
+/* All is over; or everything is to be told again. */
+void vb_host_status_clear(VbHostStatus *status);

@@ -16,6 +16,7 @@ struct VbHostShutdown {
         bool under_way; /* vb_daemon_preserved() is owed */
         bool ended;
         GPtrArray *guests; /* of VbHostGuest */
+        VbHostStatus status;
         sd_event_source *tick;
         sd_event_source *look; /* in the loop's next turn */
 };
@@ -74,7 +75,7 @@ static bool is_done(const VbHostShutdown *shutdown) {
         return true;
 }
 
-static void tell_sum(const VbHostShutdown *shutdown) {
+static void tell_sum(VbHostShutdown *shutdown) {
         unsigned n_left = 0;
 
         for (unsigned i = 0; i < shutdown->guests->len; i++)
@@ -82,6 +83,7 @@ static void tell_sum(const VbHostShutdown *shutdown) {
         if (shutdown->guests->len > 0)
                 vb_log_notice("%u of %u guests are safe", shutdown->guests->len - n_left, shutdown->guests->len);
         vb_manager_tell_status("");
+        vb_host_status_clear(&shutdown->status);
 }
 
 static void on_started_again(int r, const sd_bus_error *error, void *userdata) {
@@ -137,7 +139,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         (void) on_look(NULL, shutdown);
         if (!shutdown->under_way)
                 return 0;
-        vb_host_status_tell(shutdown->guests, vb_host_shutdown_now(shutdown));
+        vb_host_status_tell(&shutdown->status, shutdown->guests, vb_host_shutdown_now(shutdown));
         (void) sd_event_source_set_time_relative(shutdown->tick, TICK_USEC);
         return sd_event_source_set_enabled(shutdown->tick, SD_EVENT_ONESHOT);
 }
@@ -163,7 +165,8 @@ static void collect_guests(VbHostShutdown *shutdown) {
 
 void vb_host_shutdown_begin(VbHostShutdown *shutdown) {
         if (shutdown->under_way) {
-                shutdown->begun = true; /* called off, and on again */
+                shutdown->begun = true; /* it may have been called off */
+                vb_host_status_clear(&shutdown->status);
                 return;
         }
         shutdown->begun = shutdown->under_way = true;
@@ -220,6 +223,7 @@ VbHostShutdown *vb_host_shutdown_free(VbHostShutdown *shutdown) {
         sd_event_source_disable_unref(shutdown->tick);
         sd_event_source_disable_unref(shutdown->look);
         g_ptr_array_unref(shutdown->guests);
+        vb_host_status_clear(&shutdown->status);
         g_free(shutdown);
         return NULL;
 }

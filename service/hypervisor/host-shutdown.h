@@ -17,7 +17,7 @@ VB_MUST_USE int vb_host_shutdown_new(VbHostShutdown **ret, VbHypervisor *hypervi
 VbHostShutdown *vb_host_shutdown_free(VbHostShutdown *shutdown);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VbHostShutdown, vb_host_shutdown_free)
 
-/* Begins; vb_daemon_preserved() follows, never from within. Nothing if it is under way. For VbDaemonInfo.preserve. */
+/* Begins; vb_daemon_preserved() follows, never from within. If it is under way, the service manager is only told of it again. For VbDaemonInfo.preserve. */
 void vb_host_shutdown_begin(VbHostShutdown *shutdown);
 
 /* The host stays up: no further guest is touched, and those that were saved or shut down start again if they would have with the host. For

@@ -64,15 +64,20 @@ static uint64_t latest_deadline(const GPtrArray *guests) {
         return latest;
 }
 
-/* The same moment again and again, until a guest moves: what stands still does not put it off. Again, as the manager takes no notice of what it
- * was told before it began to stop the daemon. */
-void vb_host_status_tell(const GPtrArray *guests, uint64_t now) {
-        g_autoptr(GString) text = g_string_new(NULL);
+/* The moment moves only when a guest does: what stands still does not put it off. */
+void vb_host_status_tell(VbHostStatus *status, const GPtrArray *guests, uint64_t now) {
         uint64_t until = latest_deadline(guests) + MARGIN_USEC;
+        GString *text = g_string_new(NULL);
 
         for (size_t i = 0; i < G_N_ELEMENTS(phases); i++)
                 append_phase(text, guests, phases[i].phase, phases[i].words);
-        vb_manager_tell_status(text->str);
-        if (until > now)
-                vb_manager_extend_timeout(until - now);
+        if (until > now && (until != status->until_usec || g_strcmp0(text->str, status->text) != 0))
+                vb_manager_tell_progress(text->str, until - now);
+        g_free(status->text);
+        *status = (VbHostStatus){ .text = g_string_free(text, false), .until_usec = until };
+}
+
+void vb_host_status_clear(VbHostStatus *status) {
+        g_free(status->text);
+        *status = (VbHostStatus) {};
 }

@@ -18,6 +18,10 @@ int qemu_ask_check(const VbDomain *domain, sd_bus_error *reterr) {
         return qemu_domain_of(domain)->monitor ? 0 : set_no_monitor(domain, reterr);
 }
 
+bool qemu_ask_is_ready(const VbDomain *domain) {
+        return qmp_monitor_is_ready(qemu_domain_of(domain)->monitor);
+}
+
 int qemu_ask_find_monitor(const VbDomain *domain, QmpMonitor **ret, sd_bus_error *reterr) {
         QmpMonitor *monitor;
         int r;

@@ -9,6 +9,9 @@
  * greeting waits for it. */
 VB_MUST_USE int qemu_ask_check(const VbDomain *domain, sd_bus_error *reterr);
 
+/* VbDriver.is_ready */
+bool qemu_ask_is_ready(const VbDomain *domain);
+
 /* The same of a monitor that has greeted. ret may be NULL. */
 VB_MUST_USE int qemu_ask_find_monitor(const VbDomain *domain, QmpMonitor **ret, sd_bus_error *reterr);
 

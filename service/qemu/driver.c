@@ -11,6 +11,7 @@
 #include "bus/names.h"
 #include "hypervisor/host-sleep.h"
 #include "qemu/apply.h"
+#include "qemu/ask.h"
 #include "qemu/complete.h"
 #include "qemu/domain.h"
 #include "qemu/guest-clock.h"
@@ -275,6 +276,7 @@ const VbDriver qemu_driver_operations = {
         .complete = qemu_complete,
         .check = qemu_limits_check,
         .start = qemu_start,
+        .is_ready = qemu_ask_is_ready,
         .shutdown = qemu_shutdown,
         .reboot = qemu_reboot,
         .reset = qemu_reset,

@@ -100,6 +100,9 @@ int qemu_save_pause_undo(VbOperation *operation, void *userdata) {
 
         if (!save->was_running || !save->qemu->monitor)
                 return VB_STEP_DONE;
+        /* Whether it has stopped is of no interest any more: it is told what comes next in order. */
+        if (save->command)
+                qmp_monitor_forget(save->qemu->monitor, save->command);
         save->qemu->resume_reason = VB_REASON_SAVE_CANCELED;
         save->command = qmp_monitor_send(save->qemu->monitor, "cont", NULL, on_continued, save, COMMAND_TIMEOUT_USEC);
         return VB_STEP_PENDING;

@@ -5,11 +5,10 @@ It stands on the private bus, which is also the system's for those daemons; noth
 
 import os
 import select
-import threading
 
 from gi.repository import Gio, GLib
 
-from harness import DEADLINE, wait_until
+from harness import wait_until
 from services import Service
 
 MANAGER = "org.freedesktop.login1.Manager"
@@ -44,21 +43,8 @@ class Logind(Service):
         self.preparing = {"PrepareForSleep": False, "PrepareForShutdown": False}
         super().__init__(bus)
 
-    def _register(self, interface):
-        done = threading.Event()
-
-        def get(_connection, _sender, _path, _interface, name):
-            return GLib.Variant("b", self.preparing[name.replace("Preparing", "Prepare")])
-
-        def register(_data):
-            self.client.connection.register_object(self.PATH, interface, self._called, get, None)
-            done.set()
-            return False
-
-        source = GLib.idle_source_new()
-        source.set_callback(register)
-        source.attach(self.client.context)
-        done.wait(DEADLINE)
+    def _get(self, _connection, _sender, _path, _interface, name):
+        return GLib.Variant("b", self.preparing[name.replace("Preparing", "Prepare")])
 
     def _called(self, _connection, _sender, _path, _interface, _method, parameters, invocation):
         lock = Lock(*parameters.unpack())

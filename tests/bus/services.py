@@ -23,7 +23,7 @@ class Service:
         done = threading.Event()
 
         def register(_data):
-            self.client.connection.register_object(self.PATH, interface, self._called, None, None)
+            self.client.connection.register_object(self.PATH, interface, self._called, self._get, None)
             done.set()
             return False
 
@@ -33,6 +33,10 @@ class Service:
         done.wait(DEADLINE)
 
     def _called(self, connection, sender, path, interface, method, parameters, invocation):
+        raise NotImplementedError
+
+    def _get(self, connection, sender, path, interface, name):
+        """The value of a property."""
         raise NotImplementedError
 
     def close(self):
