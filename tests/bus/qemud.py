@@ -96,13 +96,14 @@ class Qemud(harness.Program):
     # Tests kill it, too.
     good_ends = (0, -signal.SIGKILL)
 
-    def __init__(self, bus):
+    def __init__(self, bus, **locks):
         super().__init__(bus)
         self.config = bus.directory / "config" / "virtbus" / "qemu"
         self.run = bus.directory / "virtbus" / "qemu"
         self.nvram = bus.directory / "state" / "virtbus" / "qemu" / "nvram"
         self.dumps = bus.directory / "state" / "virtbus" / "qemu" / "dump"
         self.logs = bus.directory / "state" / "virtbus" / "log" / "qemu"
+        self.set_locks(**locks)
         self.start()
 
     def environment(self):
@@ -114,6 +115,13 @@ class Qemud(harness.Program):
             "XDG_CACHE_HOME": os.environ.get("TEST_CACHE", str(self.bus.directory / "cache")),
             "VIRTBUS_KVM": "no",
         }
+
+    def set_locks(self, **settings):
+        """The settings about leases; a daemon that runs reads them at its next start or Reload. Tests of leases bring a lock manager."""
+        folder = self.config.parent / "qemu.conf.d"
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [f"{key} = {value}\n" for key, value in {"lock_manager": "none", **settings}.items()]
+        (folder / "locks.conf").write_text("".join(lines), encoding="utf-8")
 
     def start(self):
         self.launch([os.environ["VIRTQEMUD"], "--session", "--verbose", "--timeout=0"], self.has_name, env=self.environment())
@@ -194,10 +202,11 @@ class Changes(QemuClient):
 
 class QemuCase(harness.Case):
     start = False
+    locks = {}  # settings about leases
 
     def setUp(self):
         super().setUp()
-        self.qemud = self.enter(Qemud(self.bus))
+        self.qemud = self.enter(Qemud(self.bus, **self.locks))
         self.client = self.enter(QemuClient(self.bus))
         self.addCleanup(self.end_guests)
 
