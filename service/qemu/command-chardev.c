@@ -55,6 +55,11 @@ static void add_tcp(const QemuContext *context, GString *options, const VbCharSo
         add_reconnect(context, options, source);
 }
 
+/* A pipe to virtlogd cannot be truncated, which QEMU would do; where a log begins anew, virtlogd has seen to it. */
+static bool appends(const QemuBuild *build, const char *id, VbTristate wanted) {
+        return wanted == VB_TRISTATE_YES || qemu_resources_find_log(build->resources, id);
+}
+
 static int add_file(QemuBuild *build, GString *options, const char *id, sd_bus_error *reterr) {
         g_autofree char *path = NULL;
         int r;
@@ -113,7 +118,7 @@ static int add_backend(QemuBuild *build, GString *options, const char *alias, co
                 add_tcp(&build->context, options, source);
                 return 0;
         case VB_CHAR_FILE:
-                qemu_options_add_switch(options, "append", source->append == VB_TRISTATE_YES);
+                qemu_options_add_switch(options, "append", appends(build, alias, source->append));
                 return add_file(build, options, alias, reterr);
         case VB_CHAR_DEV:
                 return add_file(build, options, alias, reterr);
@@ -144,7 +149,7 @@ static int add_log(QemuBuild *build, GString *options, const char *alias, const 
         if (r < 0)
                 return r;
         qemu_options_add(options, "logfile", path);
-        qemu_options_add_switch(options, "logappend", source->log_append == VB_TRISTATE_YES);
+        qemu_options_add_switch(options, "logappend", appends(build, id, source->log_append));
         return 0;
 }
 
