@@ -33,7 +33,8 @@ bool vb_descriptor_store_exists(void) {
 }
 
 int vb_descriptor_store_add(const char *name, int fd) {
-        g_autofree char *state = g_strdup_printf("FDSTORE=1\nFDNAME=%s", name);
+        /* Else it would close a pipe whose writers have gone, with all that is still in it. */
+        g_autofree char *state = g_strdup_printf("FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
         int r;
 
         r = sd_pid_notify_with_fds(/* pid= */ 0, /* unset_environment= */ false, state, &fd, 1);
