@@ -358,6 +358,7 @@ const VbDomain1Handlers vb_domain_layer_handlers = {
         .set_memory = vb_domain_on_set_memory,
         .set_memory_stats_period = vb_domain_on_set_memory_stats_period,
         .set_vcpus = vb_domain_on_set_vcpus,
+        .enable_vcpus = vb_domain_on_enable_vcpus,
         .list_vcpus = vb_domain_on_list_vcpus,
         .pin_vcpu = vb_domain_on_pin_vcpu,
         .pin_emulator = vb_domain_on_pin_emulator,

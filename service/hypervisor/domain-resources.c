@@ -9,6 +9,7 @@
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/tuning.h"
 #include "model/host-stats.h"
+#include "model/vcpus.h"
 
 /* --- memory --------------------------------------------------------------------------------------------------------- */
 
@@ -56,26 +57,41 @@ static int edit_vcpus(VbDomainDefinition *definition, bool live, const void *dat
                 return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE,
                                          "domain '%s': how many vCPUs a guest can have cannot be changed while it runs",
                                          definition->name);
-        return vb_tuning_set_vcpus(definition, args->vcpus, args->options.maximum, reterr);
+        return vb_tuning_set_vcpus(definition, args->vcpus,
+                                   &(VbVcpusChange){ live, args->options.maximum, args->options.hotpluggable }, reterr);
 }
 
 int vb_domain_on_set_vcpus(VbCall *call, VbObject *object, const VbDomain1SetVcpusArgs *args, sd_bus_error *reterr) {
-        static const VbChangeSpec spec = { "set the number of vCPUs", edit_vcpus, VB_RESOURCE_VCPUS };
+        /* They come and go one by one, and the guest may keep what it was asked for. */
+        static const VbChangeSpec spec = { "set the number of vCPUs", edit_vcpus, VB_RESOURCE_VCPUS, .told_by_events = true };
+
+        return VB_DOMAIN_CHANGE(call, object, args, &spec, reterr);
+}
+
+static int edit_enabled_vcpus(VbDomainDefinition *definition, bool live, const void *data, sd_bus_error *reterr) {
+        const VbDomain1EnableVcpusArgs *args = data;
+
+        return vb_tuning_enable_vcpus(definition, args->vcpus, args->enabled, live, reterr);
+}
+
+int vb_domain_on_enable_vcpus(VbCall *call, VbObject *object, const VbDomain1EnableVcpusArgs *args, sd_bus_error *reterr) {
+        static const VbChangeSpec spec = { "plug vCPUs", edit_enabled_vcpus, VB_RESOURCE_VCPUS, .told_by_events = true };
 
         return VB_DOMAIN_CHANGE(call, object, args, &spec, reterr);
 }
 
 static int append_vcpu(sd_bus_message *m, VbDomain *domain, const VbDomainDefinition *definition, uint32_t number,
                        const char *all) {
-        uint32_t present = vb_domain_definition_vcpus(definition);
-        bool running = definition == domain->live && number < present;
+        bool enabled = vb_vcpu_is_enabled(definition, number);
+        bool running = definition == domain->live && enabled;
         int r;
 
         r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r < 0)
                 return r;
-        r = sd_bus_message_append(m, "{sv}{sv}{sv}", "number", "u", number, "state", "s", number < present ? "running" : "offline",
-                                  "affinity", "s", vb_tuning_vcpu_cpus(definition, number) ?: all);
+        r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}", "number", "u", number, "state", "s", enabled ? "running" : "offline",
+                                  "affinity", "s", vb_tuning_vcpu_cpus(definition, number) ?: all, "hotpluggable", "b",
+                                  vb_vcpu_is_hotpluggable(definition, number));
         if (r < 0)
                 return r;
         if (running && domain->hypervisor->driver->append_vcpu) {

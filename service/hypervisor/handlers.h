@@ -54,6 +54,8 @@ int vb_domain_on_set_memory_stats_period(VbCall *call, VbObject *object, const V
                                          sd_bus_error *reterr);
 int vb_domain_on_set_vcpus(VbCall *call, VbObject *object, const VbDomain1SetVcpusArgs *args,
                            sd_bus_error *reterr);
+int vb_domain_on_enable_vcpus(VbCall *call, VbObject *object, const VbDomain1EnableVcpusArgs *args,
+                              sd_bus_error *reterr);
 int vb_domain_on_list_vcpus(VbCall *call, VbObject *object, const VbDomain1ListVcpusArgs *args,
                             sd_bus_error *reterr);
 int vb_domain_on_pin_vcpu(VbCall *call, VbObject *object, const VbDomain1PinVcpuArgs *args,

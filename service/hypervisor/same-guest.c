@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "hypervisor/restore.h"
+#include "model/vcpus.h"
 
 static void note_address(GString *text, const VbAddress *address) {
         g_string_append_printf(text, " at %d", address->type);
@@ -99,6 +100,15 @@ static char *list_devices(VbDomainDefinition *definition) {
         return g_string_free(text, FALSE);
 }
 
+/* Also which of them can come and go: the emulator knows those by name. */
+static bool have_same_vcpus(const VbDomainDefinition *a, const VbDomainDefinition *b) {
+        for (uint32_t i = 0; i < a->vcpus; i++)
+                if (vb_vcpu_is_enabled(a, i) != vb_vcpu_is_enabled(b, i) ||
+                    (vb_vcpu_is_enabled(a, i) && vb_vcpu_is_hotpluggable(a, i) != vb_vcpu_is_hotpluggable(b, i)))
+                        return false;
+        return true;
+}
+
 int vb_domain_definition_check_same_guest(VbDomainDefinition *saved, VbDomainDefinition *wanted, sd_bus_error *reterr) {
         g_autofree char *saved_devices = list_devices(saved), *wanted_devices = list_devices(wanted);
         const char *what = NULL;
@@ -109,8 +119,8 @@ int vb_domain_definition_check_same_guest(VbDomainDefinition *saved, VbDomainDef
                 what = "another machine type";
         else if (saved->memory != wanted->memory)
                 what = "another size of memory";
-        else if (saved->vcpus != wanted->vcpus)
-                what = "another number of vCPUs";
+        else if (saved->vcpus != wanted->vcpus || !have_same_vcpus(saved, wanted))
+                what = "other vCPUs";
         else if (!g_str_equal(saved_devices, wanted_devices))
                 what = "other devices";
         if (!what)

@@ -4,8 +4,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/cpus.h"
 #include "base/error.h"
 #include "hypervisor/values.h"
+#include "model/vcpus.h"
 
 #define KIB UINT64_C(1024)
 #define BLKIO_DEVICES_MAX 256u
@@ -51,25 +53,73 @@ static int set_max_vcpus(VbDomainDefinition *definition, uint32_t vcpus, sd_bus_
                 return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT,
                                          "domain '%s': its CPU topology is of %" PRIu64 " vCPUs, not %u", definition->name, product,
                                          vcpus);
-        if (!definition->vcpus_current.set)
-                definition->vcpus_current = (VbOptUint) VB_OPT(definition->vcpus);
-        definition->vcpus = vcpus;
-        if (definition->vcpus_current.value >= vcpus)
-                definition->vcpus_current = (VbOptUint) {};
+        vb_vcpus_set_maximum(definition, vcpus);
         forget_pins_from(definition, vcpus);
         return 0;
 }
 
-int vb_tuning_set_vcpus(VbDomainDefinition *definition, uint32_t vcpus, bool maximum, sd_bus_error *reterr) {
+static int no_such_vcpu(const VbDomainDefinition *definition, uint32_t vcpu, sd_bus_error *reterr) {
+        return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "domain '%s': it has no vCPU %u; they are 0 to %u", definition->name,
+                                 vcpu, definition->vcpus - 1);
+}
+
+/* One by one: the first that is off, or the last that may go. */
+static int set_vcpus_singly(VbDomainDefinition *definition, uint32_t vcpus, const VbVcpusChange *change, sd_bus_error *reterr) {
+        vb_vcpus_spell_out(definition);
+        for (uint32_t i = 0; i < definition->vcpus && vb_domain_definition_vcpus(definition) < vcpus; i++)
+                vb_vcpu_set_enabled(definition, i, /* enabled= */ true, change->hotpluggable || change->live);
+        for (uint32_t i = definition->vcpus; i-- > 1 && vb_domain_definition_vcpus(definition) > vcpus;)
+                if (vb_vcpu_is_hotpluggable(definition, i) || !change->live)
+                        vb_vcpu_set_enabled(definition, i, /* enabled= */ false, /* hotpluggable= */ true);
+        if (vb_domain_definition_vcpus(definition) != vcpus)
+                return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT,
+                                         "domain '%s': failed to find appropriate hotpluggable vcpus to reach the desired target vcpu count: "
+                                         "%u vCPUs have been there from its start, and stay", definition->name,
+                                         vb_vcpus_count_fixed(definition));
+        return 0;
+}
+
+int vb_tuning_enable_vcpus(VbDomainDefinition *definition, const char *vcpus, bool enabled, bool live, sd_bus_error *reterr) {
+        uint8_t mask[VB_CPUS_MASK_SIZE] = { 0 };
+        g_autofree char *list = NULL;
+        size_t size;
+        int r;
+
+        list = vb_cpuset_normalize(vcpus);
+        r = list ? vb_cpus_parse(list, mask, &size) : -EINVAL;
+        if (r < 0)
+                return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "'%s' is not a list of vCPUs such as 0-3,^2,7", vcpus);
+        for (uint32_t i = 0; i < VB_CPUS_MAX; i++) {
+                if (!(mask[i / 8] >> i % 8 & 1))
+                        continue;
+                if (i >= definition->vcpus)
+                        return no_such_vcpu(definition, i, reterr);
+                if (i == 0 && !enabled)
+                        return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "domain '%s': a guest cannot be without vCPU 0",
+                                                 definition->name);
+                if (live && vb_vcpu_is_enabled(definition, i) == enabled)
+                        return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "domain '%s': vcpu '%u' is already in requested state",
+                                                 definition->name, i);
+                if (live && !enabled && !vb_vcpu_is_hotpluggable(definition, i))
+                        return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT,
+                                                 "domain '%s': vCPU %u has been there from its start, and stays", definition->name, i);
+                vb_vcpu_set_enabled(definition, i, enabled, /* hotpluggable= */ true);
+        }
+        return 0;
+}
+
+int vb_tuning_set_vcpus(VbDomainDefinition *definition, uint32_t vcpus, const VbVcpusChange *change, sd_bus_error *reterr) {
         if (vcpus == 0)
                 return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "domain '%s': a guest cannot be without vCPUs",
                                          definition->name);
-        if (maximum)
+        if (change->maximum)
                 return set_max_vcpus(definition, vcpus, reterr);
         if (vcpus > definition->vcpus)
                 return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT,
                                          "requested vcpus is greater than max allowable vcpus of domain '%s': %u > %u", definition->name,
                                          vcpus, definition->vcpus);
+        if (definition->vcpu_list.n > 0 || change->hotpluggable || change->live)
+                return set_vcpus_singly(definition, vcpus, change, reterr);
         definition->vcpus_current = vcpus < definition->vcpus ? (VbOptUint) VB_OPT(vcpus) : (VbOptUint) {};
         return 0;
 }
@@ -114,8 +164,7 @@ int vb_tuning_pin_vcpu(VbDomainDefinition *definition, uint32_t vcpu, const char
         int r;
 
         if (vcpu >= definition->vcpus)
-                return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "domain '%s': it has no vCPU %u; they are 0 to %u",
-                                         definition->name, vcpu, definition->vcpus - 1);
+                return no_such_vcpu(definition, vcpu, reterr);
         r = parse_cpus(cpus, &list, reterr);
         if (r < 0)
                 return r;

@@ -12,8 +12,17 @@
 
 VB_MUST_USE int vb_tuning_set_memory(VbDomainDefinition *definition, uint64_t bytes, bool maximum, sd_bus_error *reterr);
 
-/* Pins of vCPUs that can be no more go with them. */
-VB_MUST_USE int vb_tuning_set_vcpus(VbDomainDefinition *definition, uint32_t vcpus, bool maximum, sd_bus_error *reterr);
+typedef struct VbVcpusChange {
+        bool live;         /* of a guest that runs: only those come and go that can be plugged */
+        bool maximum;      /* how many there can be; pins of those that can be no more go with them */
+        bool hotpluggable; /* new ones can be taken away again while the guest runs */
+} VbVcpusChange;
+
+VB_MUST_USE int vb_tuning_set_vcpus(VbDomainDefinition *definition, uint32_t vcpus, const VbVcpusChange *change,
+                                    sd_bus_error *reterr);
+/* Single ones: a list of their numbers. */
+VB_MUST_USE int vb_tuning_enable_vcpus(VbDomainDefinition *definition, const char *vcpus, bool enabled, bool live,
+                                       sd_bus_error *reterr);
 
 /* cpus "" takes the pin away. */
 VB_MUST_USE int vb_tuning_pin_vcpu(VbDomainDefinition *definition, uint32_t vcpu, const char *cpus, sd_bus_error *reterr);

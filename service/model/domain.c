@@ -77,6 +77,11 @@ static const VbXmlRow vcpu_rows[] = {
         {},
 };
 
+static const VbXmlRow vcpus_rows[] = {
+        VB_XML_LIST("vcpu", vb_vcpu_table, F(vcpu_list), .max = VB_DOMAIN_VCPUS_MAX),
+        {},
+};
+
 static const VbXmlRow suspend_to_mem_rows[] = {
         VB_XML_ATTRIBUTE("enabled", VB_XML_YES_NO, F(suspend_to_mem)),
         {},
@@ -143,6 +148,7 @@ static const VbXmlRow domain_rows[] = {
         VB_XML_SINGLE("blkiotune", vb_blkiotune_table, F(blkiotune)),
         VB_XML_SINGLE("memtune", vb_memtune_table, F(memtune)),
         VB_XML_GROUP("vcpu", vcpu_rows),
+        VB_XML_GROUP("vcpus", vcpus_rows),
         VB_XML_VALUE("iothreads", VB_XML_UINT, F(iothreads), VB_XML_RANGE(0, VB_DOMAIN_IOTHREADS_MAX)),
         VB_XML_SINGLE("cputune", vb_cputune_table, F(cputune)),
         VB_XML_SINGLE("numatune", vb_numatune_table, F(numatune)),
@@ -162,7 +168,7 @@ static const VbXmlRow domain_rows[] = {
                      .namespace_uri = VIRTBUS_NAMESPACE),
         VB_XML_UNBUILT_ELEMENTS(
                 "genid maxMemory memoryBacking iothreadids defaultiothread resource "
-                "vcpus bootloader bootloader_args idmap keywrap launchSecurity on_lockfailure perf seclabel "
+                "bootloader bootloader_args idmap keywrap launchSecurity on_lockfailure perf seclabel "
                 "throttlegroups"),
         { .kind = VB_XML_KIND_UNBUILT_ELEMENTS,
           .name = "capabilities override deprecation",
@@ -187,11 +193,15 @@ static void sort_firmware_features(VbOs *os) {
 static int domain_finish(void *item, VbXmlReader *reader) {
         VbDomainDefinition *definition = item;
         VbClock *clock = &definition->clock;
+        int r;
 
         if (definition->vcpus == 0)
                 definition->vcpus = 1;
         if (definition->vcpus_current.set && definition->vcpus_current.value == definition->vcpus)
                 definition->vcpus_current = (VbOptUint) {};
+        r = vb_vcpus_finish(definition, reader);
+        if (r < 0)
+                return r;
         if (definition->vcpu_placement == VB_VCPU_PLACEMENT_ABSENT)
                 definition->vcpu_placement = VB_VCPU_PLACEMENT_STATIC;
         if (definition->current_memory == 0)

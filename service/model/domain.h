@@ -151,6 +151,14 @@ typedef enum __attribute__((packed)) VbVcpuPlacement {
 } VbVcpuPlacement;
 VB_STRING_TABLE_DECLARE(vb_vcpu_placement, VbVcpuPlacement);
 
+/* <vcpus><vcpu>; see model/vcpus.h. */
+typedef struct VbVcpu {
+        VbOptUint id;
+        VbTristate enabled;
+        VbTristate hotpluggable;
+        uint32_t order; /* in which they were plugged in; 0: not given */
+} VbVcpu;
+
 typedef struct VbVcpuPin {
         VbOptUint vcpu;
         char *cpuset; /* "0-3,7" */
@@ -239,6 +247,7 @@ typedef struct VbDomainDefinition {
 
         uint32_t vcpus;         /* the most there can be; at least 1 */
         VbOptUint vcpus_current; /* not set: all */
+        VB_LIST(VbVcpu) vcpu_list; /* all that there can be, by number; or none, where nothing is said of single ones */
         char *vcpu_cpuset;
         VbVcpuPlacement vcpu_placement;
         uint32_t iothreads; /* threads of the emulator that disks may be given to, "iothread1" and so on */

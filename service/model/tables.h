@@ -14,6 +14,7 @@ extern const VbXmlTable vb_features_table;
 extern const VbXmlRow vb_clock_rows[]; /* of VbDomainDefinition */
 extern const VbXmlRow vb_os_rows[];    /* of VbDomainDefinition */
 extern const VbXmlTable vb_sysinfo_table;
+extern const VbXmlTable vb_vcpu_table;
 extern const VbXmlTable vb_cputune_table;
 extern const VbXmlTable vb_memtune_table;
 extern const VbXmlTable vb_blkiotune_table;
@@ -46,6 +47,9 @@ void vb_disks_arrange(VbDomainDefinition *definition);
 void vb_disks_guess_buses(VbDomainDefinition *definition);
 /* The same for controllers. */
 void vb_controllers_arrange(VbDomainDefinition *definition);
+
+/* Completes <vcpus>, if it is there. */
+int vb_vcpus_finish(VbDomainDefinition *definition, VbXmlReader *reader);
 
 /* A set of host CPUs, "0-3,7"; stored as a string in the shortest notation. */
 extern const VbXmlType vb_xml_type_cpuset;

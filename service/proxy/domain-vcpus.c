@@ -361,10 +361,73 @@ int proxy_remote_domain_set_vcpus_flags(ProxyCall *call, const RpcRemoteDomainSe
         if (r >= 0)
                 r = proxy_dict_put_true(message, "maximum", args->flags & VIR_DOMAIN_VCPU_MAXIMUM);
         if (r >= 0)
+                r = proxy_dict_put_true(message, "hotpluggable", args->flags & VIR_DOMAIN_VCPU_HOTPLUGGABLE);
+        if (r >= 0)
                 r = proxy_dict_put_true(message, "live", args->flags & VIR_DOMAIN_AFFECT_LIVE);
         if (r >= 0)
                 r = proxy_dict_put_true(message, "config", args->flags & VIR_DOMAIN_AFFECT_CONFIG);
         if (r >= 0)
                 r = sd_bus_message_close_container(message);
         return r < 0 ? r : proxy_call_send_plain(call, message, reterr);
+}
+
+/* --- single ones, in the guest ---------------------------------------------------------------------------------------- */
+
+static VbJson *find_guest_vcpu(VbJson *vcpus, uint32_t number) {
+        size_t n = json_object_is_type(vcpus, json_type_array) ? json_object_array_length(vcpus) : 0;
+
+        for (size_t i = 0; i < n; i++) {
+                VbJson *vcpu = json_object_array_get_idx(vcpus, i);
+
+                if (json_object_get_int64(json_object_object_get(vcpu, "logical-id")) == number)
+                        return vcpu;
+        }
+        return NULL;
+}
+
+static int add_guest_vcpu(VbJson *vcpus, uint32_t number, bool online, VbJson *wanted, sd_bus_error *reterr) {
+        VbJson *old = find_guest_vcpu(vcpus, number), *new;
+
+        if (!old)
+                return proxy_error_set(reterr, VIR_ERR_INVALID_ARG, 0, "guest agent didn't report data for CPU '%u'", number);
+        if (!online && !json_object_get_boolean(json_object_object_get(old, "can-offline")))
+                return proxy_error_set(reterr, VIR_ERR_INVALID_ARG, 0, "guest agent reports that cpu '%u' can't be offlined", number);
+        new = json_object_new_object();
+        (void) json_object_object_add(new, "logical-id", json_object_new_int64(number));
+        (void) json_object_object_add(new, "online", json_object_new_boolean(online));
+        (void) json_object_array_add(wanted, new);
+        return 0;
+}
+
+static int set_single_guest_vcpus(ProxyCall *call, VbJson *result, void *userdata, sd_bus_error *reterr) {
+        const RpcRemoteDomainSetGuestVcpusArgs *args = userdata;
+        g_autoptr(VbJson) arguments = json_object_new_object();
+        uint8_t mask[VB_CPUS_MASK_SIZE] = { 0 };
+        VbJson *wanted = json_object_new_array();
+        size_t size;
+        int r;
+
+        (void) json_object_object_add(arguments, "vcpus", wanted);
+        r = vb_cpus_parse(args->cpumap, mask, &size);
+        if (r < 0)
+                return proxy_error_set(reterr, VIR_ERR_INVALID_ARG, 0, "'%s' is not a list of vCPUs", args->cpumap);
+        for (uint32_t i = 0; i < size * 8; i++) {
+                if (!(mask[i / 8] >> i % 8 & 1))
+                        continue;
+                r = add_guest_vcpu(result, i, args->state, wanted, reterr);
+                if (r < 0)
+                        return r;
+        }
+        return proxy_agent_tell(call, &args->dom, "guest-set-vcpus", g_steal_pointer(&arguments), reterr);
+}
+
+int proxy_remote_domain_set_guest_vcpus(ProxyCall *call, const RpcRemoteDomainSetGuestVcpusArgs *args, sd_bus_error *reterr) {
+        int r;
+
+        r = proxy_call_check_flags(call, args->flags, 0, reterr);
+        if (r < 0)
+                return r;
+        if (args->state != 0 && args->state != 1)
+                return proxy_error_set(reterr, VIR_ERR_INVALID_ARG, 0, "unsupported state value");
+        return proxy_agent_ask(call, &args->dom, "guest-get-vcpus", NULL, set_single_guest_vcpus, (void *) args, reterr);
 }

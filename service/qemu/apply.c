@@ -5,6 +5,7 @@
 #include "hypervisor/tuning.h"
 #include "qemu/ask.h"
 #include "qemu/resource-limits.h"
+#include "qemu/vcpus.h"
 
 #define COMMAND_TIMEOUT_USEC (UINT64_C(10) * 1000000)
 
@@ -38,13 +39,12 @@ static int apply_lifecycle(QemuDomain *qemu, const VbDomainDefinition *wanted, u
         return qemu_ask(qemu, "set-action", qmp_arguments("reboot", restart ? "reset" : "shutdown", NULL), qemu_ask_finish, reterr);
 }
 
+static void on_vcpus_changed(QemuDomain *qemu, int r, const sd_bus_error *error) {
+        vb_domain_finish(qemu->domain, r, error);
+}
+
 static int apply_vcpus(QemuDomain *qemu, const VbDomainDefinition *wanted, unsigned part, sd_bus_error *reterr) {
-        if (vb_domain_definition_vcpus(wanted) != vb_domain_vcpus(qemu->domain))
-                return sd_bus_error_setf(reterr, VB_ERROR_NOT_SUPPORTED,
-                                         "domain '%s': the number of vCPUs of a guest that runs cannot be changed by virtbus yet",
-                                         wanted->name);
-        vb_domain_finish(qemu->domain, 0, NULL);
-        return 0;
+        return qemu_vcpus_change(qemu, wanted, on_vcpus_changed, reterr);
 }
 
 /* --- by the kernel -------------------------------------------------------------------------------------------------- */
@@ -64,7 +64,8 @@ static int apply_vcpu_pin(QemuDomain *qemu, const VbDomainDefinition *wanted, un
         const char *cpus = vb_tuning_vcpu_cpus(wanted, part);
         g_autofree char *what = g_strdup_printf("vCPU %u", part);
 
-        if (!qemu->process || !qemu->vcpu_threads || part >= qemu->vcpu_threads->len)
+        if (!qemu->process || !qemu->vcpu_threads || part >= qemu->vcpu_threads->len ||
+            g_array_index(qemu->vcpu_threads, pid_t, part) == 0)
                 return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE, "domain '%s': the guest does not have %s now", wanted->name,
                                          what);
         return pinned(qemu, what, cpus,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "model/vcpus.h"
 
 static bool contains(const char *const *names, const char *name) {
         for (; names && *names; names++)
@@ -363,7 +364,8 @@ int qemu_build_smp(const QemuContext *context, GString **ret, sd_bus_error *rete
         const VbDomainDefinition *definition = context->definition;
         const VbCpuTopology *given = definition->cpu ? definition->cpu->topology : NULL;
         VbCpuTopology topology = { definition->vcpus, 1, 1, 1 };
-        uint32_t current = vb_domain_definition_vcpus(definition);
+        /* The others are plugged in before the guest runs: only so can they be taken away again. */
+        uint32_t current = vb_vcpus_count_fixed(definition);
         GString *options;
         uint64_t product;
 

@@ -21,6 +21,7 @@
 #include "qemu/start.h"
 #include "qemu/state-file.h"
 #include "qemu/stop.h"
+#include "qemu/vcpus.h"
 
 int qemu_domain_attach(VbDomain *domain) {
         QemuDomain *qemu = g_new(QemuDomain, 1);
@@ -39,6 +40,7 @@ void qemu_domain_reset(QemuDomain *qemu) {
         sd_event_source_disable_unref(qemu->tpm_kill_timer);
         (void) vb_machine_call_free(qemu->scope_call);
         (void) qemu_disk_apply_free(qemu->disk_apply);
+        qemu->vcpus = qemu_vcpus_free(qemu->vcpus);
         qemu_leave_forget(qemu->driver, qemu);
         (void) vb_lock_call_free(qemu->lock_call);
         (void) vb_worker_free(qemu->unplug);
@@ -137,18 +139,6 @@ int qemu_domain_connect_monitor(QemuDomain *qemu, const QemuMonitorWatch *watch,
                 return sd_bus_error_setf(reterr, VB_ERROR_MONITOR_FAILED, "%s: cannot watch the monitor: %s", name,
                                          g_strerror(-r));
         return 0;
-}
-
-void qemu_domain_take_vcpus(QemuDomain *qemu, VbJson *answer) {
-        if (!json_object_is_type(answer, json_type_array))
-                return;
-        g_clear_pointer(&qemu->vcpu_threads, g_array_unref);
-        qemu->vcpu_threads = g_array_new(FALSE, TRUE, sizeof(pid_t));
-        for (size_t i = 0; i < json_object_array_length(answer); i++) {
-                pid_t thread = (pid_t) qemu_json_number(json_object_array_get_idx(answer, i), "thread-id", 0);
-
-                g_array_append_val(qemu->vcpu_threads, thread);
-        }
 }
 
 /* "pty:/dev/pts/3" is where QEMU has put a terminal. */

@@ -21,6 +21,7 @@ typedef struct QemuGuestClock QemuGuestClock;
 typedef struct QemuMonitorWatches QemuMonitorWatches;
 typedef struct QemuSave QemuSave;
 typedef struct QemuStart QemuStart;
+typedef struct QemuVcpus QemuVcpus;
 
 /* How far a guest has come, as its state file says. */
 typedef enum QemuProgress {
@@ -60,6 +61,7 @@ struct QemuDomain {
         char *unit;    /* the scope */
         char *cgroup;  /* "/sys/fs/cgroup/…" of the scope; NULL: not known */
         int32_t clock_adjustment; /* with which the emulator was started: what it tells of the guest's clock comes on top; in the state file */
+        uint32_t vcpus_removed; /* how often one was taken away from the guest; in the state file */
         char *log_path;
         bool log_is_daemons; /* virtlogd writes it */
         uint64_t log_file;   /* … and this is virtlogd's number of the file */
@@ -76,6 +78,7 @@ struct QemuDomain {
         VbMachineCall *scope_call;   /* giving the scope other limits */
         QemuDiskApply *disk_apply;   /* … and a disk */
         VbLockCall *lock_call;       /* what the lock manager was asked */
+        QemuVcpus *vcpus;            /* … and the guest other vCPUs */
         VbWorker *unplug;            /* at the end: taking leave of the host's networks */
         bool ending;                 /* the process has ended, or is being ended */
         bool waits_for_tpm;          /* … the TPM emulator is the last to end */
@@ -90,7 +93,7 @@ struct QemuDomain {
         QemuStats stats;
 
         /* known from the emulator */
-        GArray *vcpu_threads; /* of pid_t, by vCPU */
+        GArray *vcpu_threads; /* of pid_t, by vCPU; 0: it is not there */
 };
 
 static inline QemuDomain *qemu_domain_of(const VbDomain *domain) {
@@ -115,8 +118,7 @@ static inline uid_t qemu_domain_guest_uid(const QemuDomain *qemu) {
 /* Connects to the monitor, whose events go to events.c from then on. */
 VB_MUST_USE int qemu_domain_connect_monitor(QemuDomain *qemu, const QemuMonitorWatch *watch, sd_bus_error *reterr);
 
-/* Take what query-cpus-fast and query-chardev told: the vCPUs' threads; the terminals' paths, for the live definition. */
-void qemu_domain_take_vcpus(QemuDomain *qemu, VbJson *answer);
+/* Takes what query-chardev told: the terminals' paths, for the live definition. */
 void qemu_domain_take_chardevs(QemuDomain *qemu, VbJson *answer);
 
 /* What the balloon has left to the guest; for the property, and the live definition. */

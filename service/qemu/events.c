@@ -13,6 +13,7 @@
 #include "qemu/start.h"
 #include "qemu/state-file.h"
 #include "qemu/stop.h"
+#include "qemu/vcpus.h"
 
 #define WORD_MAX 128
 #define PERIPHERAL "/machine/peripheral/"
@@ -215,15 +216,19 @@ static void on_tray_moved(QemuDomain *qemu, VbJson *data) {
 static void on_device_deleted(QemuDomain *qemu, VbJson *data) {
         const char *device = get_word(data, "device");
 
-        if (device[0] != '\0')
+        if (device[0] != '\0' && !qemu_vcpus_handle_gone(qemu, device))
                 vb_domain1_emit_device_removed(&qemu->domain->object, device);
 }
 
 static void on_unplug_refused(QemuDomain *qemu, VbJson *data) {
         const char *device = get_word(data, "device");
 
-        if (device[0] != '\0')
+        if (device[0] != '\0' && !qemu_vcpus_handle_refused(qemu, device))
                 vb_domain1_emit_device_removal_failed(&qemu->domain->object, device);
+}
+
+static void on_ost(QemuDomain *qemu, VbJson *data) {
+        qemu_vcpus_handle_ost(qemu, qemu_json_object(data, "info"));
 }
 
 static void on_memory_failure(QemuDomain *qemu, VbJson *data) {
@@ -306,6 +311,7 @@ static const struct {
         bool also_at_start; /* matters while the guest is being started */
         bool also_at_end;   /* … while it is being ended */
 } handlers[] = {
+        { "ACPI_DEVICE_OST", on_ost, false, false },
         { "BALLOON_CHANGE", on_balloon_change, true, false },
         { "BLOCK_IO_ERROR", on_io_error, true, false },
         { "DEVICE_DELETED", on_device_deleted, false, false },

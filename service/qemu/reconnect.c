@@ -16,6 +16,7 @@
 #include "qemu/plug.h"
 #include "qemu/state-file.h"
 #include "qemu/stop.h"
+#include "qemu/vcpus.h"
 #include "qemu/tpm.h"
 
 #define QUERY_TIMEOUT_USEC (UINT64_C(60) * 1000000)
@@ -70,7 +71,7 @@ static void on_balloon(QmpMonitor *monitor, const QmpReply *reply, void *userdat
 
 static void on_vcpus(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
         if (reply->r >= 0)
-                qemu_domain_take_vcpus(userdata, reply->result);
+                qemu_vcpus_take(userdata, reply->result);
 }
 
 static void on_chardevs(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
@@ -122,6 +123,7 @@ static void take_state(QemuDomain *qemu, QemuState *state) {
         qemu->log_path = g_strdup(state->log_path);
         qemu->log_is_daemons = state->log_is_daemons;
         qemu->clock_adjustment = state->clock_adjustment;
+        qemu->vcpus_removed = state->vcpus_removed;
         qemu->reboot_by_shutdown = state->reboot_by_shutdown;
         qemu->goes_on = state->goes_on;
         if (state->clock_behind)

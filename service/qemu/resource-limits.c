@@ -8,6 +8,7 @@
 
 #include "base/cpus.h"
 #include "base/error.h"
+#include "hypervisor/tuning.h"
 
 #define USEC_PER_SEC UINT64_C(1000000)
 #define PERIOD_DEFAULT_USEC UINT64_C(100000)
@@ -225,11 +226,20 @@ int qemu_limits_pin(const VbDomainDefinition *definition, pid_t emulator, const 
                 g_autofree char *what = g_strdup_printf("vCPU %u", wanted->vcpu.value);
 
                 /* That of a vCPU which is not there yet waits for it. */
-                if (wanted->vcpu.value >= n_vcpus)
+                if (wanted->vcpu.value >= n_vcpus || vcpus[wanted->vcpu.value] == 0)
                         continue;
                 r = qemu_limits_pin_thread(emulator, vcpus[wanted->vcpu.value], wanted->cpuset);
                 if (r < 0)
                         return pin_failed(definition, what, wanted->cpuset, r, reterr);
         }
         return 0;
+}
+
+int qemu_limits_pin_vcpu(const VbDomainDefinition *definition, pid_t emulator, uint32_t vcpu, pid_t thread, sd_bus_error *reterr) {
+        const char *cpus = vb_tuning_vcpu_cpus(definition, vcpu);
+        g_autofree char *what = g_strdup_printf("vCPU %u", vcpu);
+        int r;
+
+        r = qemu_limits_pin_thread(emulator, thread, cpus);
+        return r < 0 ? pin_failed(definition, what, cpus ?: "all", r, reterr) : 0;
 }

@@ -25,6 +25,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(QemuLimits, qemu_limits_done)
 VB_MUST_USE int qemu_limits_pin(const VbDomainDefinition *definition, pid_t emulator, const pid_t *vcpus, size_t n_vcpus,
                                 sd_bus_error *reterr);
 
+/* The same of one vCPU's thread. */
+VB_MUST_USE int qemu_limits_pin_vcpu(const VbDomainDefinition *definition, pid_t emulator, uint32_t vcpu, pid_t thread,
+                                     sd_bus_error *reterr);
+
 /* One thread; or all of the emulator's but its vCPUs'. cpus NULL: all that the guest may use. -EINVAL: none of them is there; -ESRCH: the thread
  * is not the emulator's. */
 VB_MUST_USE int qemu_limits_pin_thread(pid_t emulator, pid_t thread, const char *cpus);

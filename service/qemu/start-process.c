@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "model/vcpus.h"
 #include "qemu/agent-link.h"
 #include "qemu/last-words.h"
 #include "qemu/leave.h"
@@ -21,6 +22,7 @@
 #include "qemu/state-file.h"
 #include "qemu/stop.h"
 #include "qemu/tpm.h"
+#include "qemu/vcpus.h"
 
 #define COMMAND_TIMEOUT_USEC (UINT64_C(30) * 1000000)
 
@@ -346,6 +348,15 @@ static void take_reply(QemuStart *start, const QmpReply *reply) {
                 pin_threads(start);
 }
 
+static void on_vcpus_plugged(QemuDomain *qemu, int r, const sd_bus_error *error) {
+        if (!qemu->start)
+                return;
+        if (r < 0)
+                vb_operation_step_done(qemu->start->operation, r, error);
+        else if (--qemu->start->replies == 0)
+                pin_threads(qemu->start);
+}
+
 static void on_set_up(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
         QemuDomain *qemu = userdata;
 
@@ -357,7 +368,7 @@ static void on_vcpus(QmpMonitor *monitor, const QmpReply *reply, void *userdata)
         QemuDomain *qemu = userdata;
 
         if (reply->r >= 0)
-                qemu_domain_take_vcpus(qemu, reply->result);
+                qemu_vcpus_take(qemu, reply->result);
         if (qemu->start)
                 take_reply(qemu->start, reply);
 }
@@ -385,9 +396,20 @@ static void send_set_up(QemuStart *start, QemuSetup *set_up) {
                 (void) qmp_monitor_send(qemu->monitor, set_up->command, arguments, on_set_up, qemu, COMMAND_TIMEOUT_USEC);
 }
 
+/* Those that can be taken away are not on the command line. */
+static int learn_vcpus(QemuStart *start, sd_bus_error *reterr) {
+        const VbDomainDefinition *live = qemu_start_live(start);
+
+        if (vb_vcpus_count_fixed(live) < vb_domain_definition_vcpus(live))
+                return qemu_vcpus_change(start->qemu, live, on_vcpus_plugged, reterr);
+        (void) qmp_monitor_send(start->qemu->monitor, "query-cpus-fast", NULL, on_vcpus, start->qemu, COMMAND_TIMEOUT_USEC);
+        return 0;
+}
+
 int qemu_start_set_up(VbOperation *operation, void *userdata, sd_bus_error *reterr) {
         QemuStart *start = userdata;
         QemuDomain *qemu = start->qemu;
+        int r;
 
         if (!qemu->monitor)
                 return VB_STEP_PENDING; /* it has hung up: the process's end follows */
@@ -395,7 +417,9 @@ int qemu_start_set_up(VbOperation *operation, void *userdata, sd_bus_error *rete
         for (size_t i = 0; i < start->command->n_setup; i++)
                 send_set_up(start, &start->command->setup[i]);
         start->replies += 2;
-        (void) qmp_monitor_send(qemu->monitor, "query-cpus-fast", NULL, on_vcpus, qemu, COMMAND_TIMEOUT_USEC);
+        r = learn_vcpus(start, reterr);
+        if (r < 0)
+                return r;
         (void) qmp_monitor_send(qemu->monitor, "query-chardev", NULL, on_chardevs, qemu, COMMAND_TIMEOUT_USEC);
         return VB_STEP_PENDING;
 }

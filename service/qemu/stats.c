@@ -221,6 +221,8 @@ static int append_vcpus(QemuDomain *qemu, sd_bus_message *m) {
         for (unsigned i = 0; r >= 0 && qemu->process && i < n; i++) {
                 uint64_t run, wait;
 
+                if (g_array_index(qemu->vcpu_threads, pid_t, i) == 0)
+                        continue;
                 r = vb_stats_append_string(m, "running", "vcpu.%u.state", i);
                 if (r < 0)
                         return r;
@@ -258,6 +260,8 @@ int qemu_stats_append_vcpu(VbDomain *domain, uint32_t vcpu, sd_bus_message *m) {
                 return 0;
         pid = vb_process_get_pid(qemu->process);
         thread = g_array_index(qemu->vcpu_threads, pid_t, vcpu);
+        if (thread == 0)
+                return 0;
         cpu = read_last_cpu(pid, thread);
         if (cpu < 0 || read_schedstat(pid, thread, &run, &wait) < 0)
                 return 0;

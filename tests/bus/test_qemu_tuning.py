@@ -167,10 +167,61 @@ class VCPUs(TuningCase):
         self.assertNotIn("time", second)
         self.assertNotIn("time", self.vcpus(path, CONFIG)[0])
         self.set(path, "SetVCPUs", f"(uint32 1, {LIVE})")
-        self.refuses(path, "SetVCPUs", f"(uint32 2, {BOTH})", "NotSupported",
-                     "domain 'web': the number of vCPUs of a guest that runs cannot be changed by virtbus yet")
-        self.assertEqual(len([vcpu for vcpu in self.vcpus(path, CONFIG) if vcpu["state"] == "running"]), 1)
         self.refuses(path, "ListVCPUs", f"({BOTH},)", "InvalidArgument", "options 'live' and 'config': a question is about one of them")
+
+    def there(self, path, options="{}"):
+        return "".join("1" if vcpu["state"] == "running" else "0" for vcpu in self.vcpus(path, options))
+
+    def threads(self, path):
+        return {vcpu["cpu-index"]: vcpu["thread-id"] for vcpu in self.monitor(path, "query-cpus-fast")}
+
+    def test_plugged_into_a_guest_that_runs(self):
+        path = self.web(start=True, vcpu="<vcpu current='1'>4</vcpu>"
+                        "<cputune><vcpupin vcpu='3' cpuset='0'/><emulatorpin cpuset='0'/></cputune>")
+        changes = self.changes()
+        self.set(path, "SetVCPUs", f"(uint32 2, {BOTH})")
+        self.assertEqual((self.there(path, LIVE), self.there(path, CONFIG)), ("1100", "1100"))
+        self.assertIn(("VCPUs", 2), changes.of(path))
+        self.set(path, "EnableVCPUs", f"('3', true, {LIVE})")
+        self.assertEqual((self.there(path, LIVE), self.there(path, CONFIG)), ("1101", "1100"))
+        self.assertEqual([vcpu["hotpluggable"] for vcpu in self.vcpus(path)], [False, True, True, True])
+        text = self.client.xml(path)
+        self.assertIn("<vcpu placement='static' current='3'>4</vcpu>", text)
+        self.assertIn("<vcpu id='3' enabled='yes' hotpluggable='yes' order='3'/>", text)
+        self.assertNotIn("<vcpus>", self.client.xml(path, "{'inactive': <true>}"))
+
+        threads = self.threads(path)
+        self.assertEqual(set(threads), {0, 1, 3})
+        self.assertEqual(os.sched_getaffinity(threads[3]), {0})
+        self.assertEqual(os.sched_getaffinity(threads[1]), os.sched_getaffinity(threads[0]))
+        self.assertGreaterEqual(self.vcpus(path)[3]["time"], 0)
+        self.assertNotIn("time", self.vcpus(path)[2])
+
+        self.qemud.restart()
+        self.assertEqual((self.there(path, LIVE), self.client.property(path, "VCPUs")), ("1101", 3))
+        self.set(path, "PinVCPU", f"(uint32 3, '0-{os.cpu_count() - 1}', {LIVE})")
+        self.refuses(path, "PinVCPU", f"(uint32 2, '0', {LIVE})", "InvalidState", "domain 'web': the guest does not have vCPU 2 now")
+
+    def test_that_can_be_taken_away_are_plugged_in_at_the_start(self):
+        path = self.web(start=True, vcpu="<vcpu>4</vcpu><vcpus><vcpu id='0' enabled='yes'/><vcpu id='1' enabled='no'/>"
+                        "<vcpu id='2' enabled='yes' hotpluggable='yes'/></vcpus>")
+        self.assertEqual(self.there(path), "1010")
+        paths = {vcpu["cpu-index"]: vcpu["qom-path"] for vcpu in self.monitor(path, "query-cpus-fast")}
+        self.assertEqual(paths[2], "/machine/peripheral/vcpu2")
+
+    def test_who_stays(self):
+        path = self.web(start=True, vcpu="<vcpu current='2'>3</vcpu>")
+        self.refuses(path, "SetVCPUs", f"(uint32 1, {LIVE})", "InvalidArgument",
+                     "domain 'web': failed to find appropriate hotpluggable vcpus to reach the desired target vcpu count: "
+                     "2 vCPUs have been there from its start, and stay")
+        self.refuses(path, "EnableVCPUs", f"('1', false, {LIVE})", "InvalidArgument",
+                     "domain 'web': vCPU 1 has been there from its start, and stays")
+        self.refuses(path, "EnableVCPUs", f"('1', true, {LIVE})", "InvalidArgument",
+                     "domain 'web': vcpu '1' is already in requested state")
+        self.refuses(path, "EnableVCPUs", f"('3', true, {LIVE})", "InvalidArgument",
+                     "domain 'web': it has no vCPU 3; they are 0 to 2")
+        self.refuses(path, "EnableVCPUs", f"('0', false, {CONFIG})", "InvalidArgument",
+                     "domain 'web': a guest cannot be without vCPU 0")
 
     def test_pins(self):
         path = self.web(start=True)

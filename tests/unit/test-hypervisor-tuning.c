@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "hypervisor/disk-tuning.h"
+#include "model/vcpus.h"
 
 static VbDomainDefinition *make(const char *more) {
         VbDomainDefinition *definition = NULL;
@@ -57,13 +58,85 @@ static void test_pins(void) {
         g_assert_null(vb_tuning_vcpu_cpus(definition, 2));
 
         /* Those that can be no more take their pins along, and what says nothing any more is gone. */
-        g_assert_cmpint(vb_tuning_set_vcpus(definition, 1, true, NULL), ==, 0);
+        g_assert_cmpint(vb_tuning_set_vcpus(definition, 1, &(VbVcpusChange){ .maximum = true }, NULL), ==, 0);
         g_assert_cmpuint(definition->cputune->vcpupins.n, ==, 1);
         g_assert_cmpint(vb_tuning_pin_vcpu(definition, 0, "", NULL), ==, 0);
         g_assert_null(definition->cputune);
         ASSERT_REFUSED(vb_tuning_pin_vcpu(definition, 1, "0", &error));
         ASSERT_REFUSED(vb_tuning_pin_emulator(definition, "0-", &error));
         ASSERT_REFUSED(vb_tuning_pin_emulator(definition, "4294967296", &error));
+}
+
+static VbDomainDefinition *make_with_vcpus(uint32_t n) {
+        VbDomainDefinition *definition = make("");
+
+        vb_vcpus_set_maximum(definition, n);
+        definition->vcpus_current = (VbOptUint){};
+        return definition;
+}
+
+/* "11100 3" is what is there, by number, and how many of them stay. */
+static char *vcpus(const VbDomainDefinition *definition) {
+        GString *text = g_string_new(NULL);
+
+        for (uint32_t i = 0; i < definition->vcpus; i++)
+                g_string_append_c(text, vb_vcpu_is_enabled(definition, i) ? '1' : '0');
+        g_string_append_printf(text, " %u", vb_vcpus_count_fixed(definition));
+        return g_string_free(text, FALSE);
+}
+
+static void test_vcpus(void) {
+        static const struct {
+                uint32_t n;       /* SetVCPUs, or */
+                const char *which; /* EnableVCPUs: "+3" */
+                VbVcpusChange change;
+                const char *then; /* NULL: refused */
+        } steps[] = {
+                { .n = 3, .then = "11100 3" },
+                { .n = 4, .change = { .live = true }, .then = "11110 3" },
+                { .which = "+4", .change = { .live = true }, .then = "11111 3" },
+                { .which = "+4", .change = { .live = true } },
+                { .which = "-3", .change = { .live = true }, .then = "11101 3" },
+                { .which = "-2", .change = { .live = true } },
+                { .n = 2, .change = { .live = true } },
+                { .n = 3, .change = { .live = true }, .then = "11100 3" },
+                { .n = 2, .then = "11000 2" },
+                { .which = "-0" },
+                { .which = "+5" },
+                { .which = "+" },
+                { .which = "+2,4", .then = "11101 2" },
+                { .n = 1, .change = { .live = true } },
+                { .n = 5, .change = { .hotpluggable = true }, .then = "11111 2" },
+                { .n = 7, .change = { .maximum = true }, .then = "1111100 2" },
+                { .n = 1, .change = { .maximum = true }, .then = "1 1" },
+        };
+        g_autoptr(VbDomainDefinition) definition = make_with_vcpus(5);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+                g_autoptr(VbDomainDefinition) tried = vb_domain_definition_copy(definition);
+                g_autofree char *now = NULL;
+                int r;
+
+                r = steps[i].which ? vb_tuning_enable_vcpus(tried, steps[i].which + 1, steps[i].which[0] == '+', steps[i].change.live, NULL) :
+                                     vb_tuning_set_vcpus(tried, steps[i].n, &steps[i].change, NULL);
+                g_test_message("step %zu: %d", i, r);
+                g_assert_cmpint(r >= 0, ==, steps[i].then != NULL);
+                if (r < 0)
+                        continue;
+                now = vcpus(tried);
+                g_assert_cmpstr(now, ==, steps[i].then);
+                g_assert_cmpint(vb_domain_definition_check(tried, NULL), ==, 0);
+                (void) vb_domain_definition_free(definition);
+                definition = g_steal_pointer(&tried);
+        }
+}
+
+/* What the last change would leave between others. */
+static void test_vcpus_that_stay_are_the_first(void) {
+        g_autoptr(VbDomainDefinition) definition = make_with_vcpus(3);
+
+        g_assert_cmpint(vb_tuning_enable_vcpus(definition, "1", false, false, NULL), ==, 0);
+        g_assert_cmpint(vb_domain_definition_check(definition, NULL), <, 0);
 }
 
 static void test_limits(void) {
@@ -102,6 +175,8 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/hypervisor/tuning/memory", test_memory);
         g_test_add_func("/hypervisor/tuning/pins", test_pins);
+        g_test_add_func("/hypervisor/tuning/vcpus", test_vcpus);
+        g_test_add_func("/hypervisor/tuning/vcpus-that-stay", test_vcpus_that_stay_are_the_first);
         g_test_add_func("/hypervisor/tuning/limits", test_limits);
         g_test_add_func("/hypervisor/tuning/disk-groups", test_disk_groups);
         return g_test_run();
