@@ -61,7 +61,6 @@ struct QemuDomain {
         char *unit;    /* the scope */
         char *cgroup;  /* "/sys/fs/cgroup/…" of the scope; NULL: not known */
         int32_t clock_adjustment; /* with which the emulator was started: what it tells of the guest's clock comes on top; in the state file */
-        uint32_t vcpus_removed; /* how often one was taken away from the guest; in the state file */
         char *log_path;
         bool log_is_daemons; /* virtlogd writes it */
         uint64_t log_file;   /* … and this is virtlogd's number of the file */

@@ -123,7 +123,6 @@ static void take_state(QemuDomain *qemu, QemuState *state) {
         qemu->log_path = g_strdup(state->log_path);
         qemu->log_is_daemons = state->log_is_daemons;
         qemu->clock_adjustment = state->clock_adjustment;
-        qemu->vcpus_removed = state->vcpus_removed;
         qemu->reboot_by_shutdown = state->reboot_by_shutdown;
         qemu->goes_on = state->goes_on;
         if (state->clock_behind)

@@ -60,7 +60,6 @@ void qemu_state_file_save(QemuDomain *qemu) {
         add_string(json, "log", qemu->log_path);
         (void) json_object_object_add(json, "log-is-daemons", json_object_new_boolean(qemu->log_is_daemons));
         (void) json_object_object_add(json, "clock-adjustment", json_object_new_int(qemu->clock_adjustment));
-        add_number(json, "vcpus-removed", qemu->vcpus_removed);
         add_string(json, "state", vb_domain_state_to_string(domain->state));
         add_string(json, "reason", vb_domain_reason_to_string(domain->reason));
         (void) json_object_object_add(json, "reboot-by-shutdown", json_object_new_boolean(qemu->reboot_by_shutdown));
@@ -147,7 +146,6 @@ static int parse_state(VbJson *json, QemuState **ret) {
         state->log_path = g_strdup(get_string(json, "log"));
         state->log_is_daemons = get_bool(json, "log-is-daemons");
         state->clock_adjustment = get_int(json, "clock-adjustment");
-        state->vcpus_removed = (uint32_t) get_number(json, "vcpus-removed");
         state->state = (VbDomainState) value;
         state->reason = (VbDomainReason) reason;
         if (!vb_domain_state_allows(state->state, state->reason))

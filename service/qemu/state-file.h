@@ -22,7 +22,6 @@ typedef struct QemuState {
         char *log_path;
         bool log_is_daemons;
         int32_t clock_adjustment;
-        uint32_t vcpus_removed;
         VbDomainState state;
         VbDomainReason reason;
         bool reboot_by_shutdown;

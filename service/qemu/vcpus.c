@@ -4,8 +4,8 @@
  *
  *   query-hotpluggable-cpus   which places there are, and what is in them
  *   device_add                for each that is wanted and empty, one after the other
- *   device_del                for each that is not wanted; the guest lets go of it, and DEVICE_DELETED tells; or only
- *                             ACPI_DEVICE_OST, as an emulated CPU is gone without a word (tried: QEMU 7.2)
+ *   device_del                for each that is not wanted; the guest lets go of it, and DEVICE_DELETED tells, or what its
+ *                             firmware says in ACPI_DEVICE_OST
  *   query-cpus-fast           what there is now: threads for the new ones, and the truth for the live definition
  *
  * The first failure goes to the last step at once: what was done before it has been done. */
@@ -19,7 +19,6 @@
 #include "qemu/ask.h"
 #include "qemu/json.h"
 #include "qemu/resource-limits.h"
-#include "qemu/state-file.h"
 
 #define COMMAND_TIMEOUT_USEC ((uint64_t) 10 * G_USEC_PER_SEC)
 #define UNPLUG_TIMEOUT_USEC ((uint64_t) 20 * G_USEC_PER_SEC)
@@ -82,14 +81,6 @@ static void set_thread(QemuDomain *qemu, uint32_t vcpu, pid_t thread) {
         g_array_index(qemu->vcpu_threads, pid_t, vcpu) = thread;
 }
 
-static void set_there(QemuDomain *qemu, uint32_t vcpu, bool there) {
-        vb_vcpu_set_enabled(qemu->domain->live, vcpu, there, /* hotpluggable= */ true);
-        if (there)
-                return;
-        qemu->vcpus_removed++;
-        qemu_state_file_save(qemu);
-}
-
 static void correct_live(QemuDomain *qemu) {
         VbDomainDefinition *live = qemu->domain->live;
         bool changed = false;
@@ -99,7 +90,7 @@ static void correct_live(QemuDomain *qemu) {
 
                 if (there == vb_vcpu_is_enabled(live, i))
                         continue;
-                set_there(qemu, i, there);
+                vb_vcpu_set_enabled(live, i, there, /* hotpluggable= */ true);
                 changed = true;
         }
         if (changed)
@@ -281,7 +272,7 @@ bool qemu_vcpus_handle_gone(QemuDomain *qemu, const char *device) {
         if (vcpu < live->vcpus && vb_vcpu_is_enabled(live, vcpu)) {
                 if (qemu->vcpu_threads && vcpu < qemu->vcpu_threads->len)
                         g_array_index(qemu->vcpu_threads, pid_t, vcpu) = 0;
-                set_there(qemu, vcpu, false);
+                vb_vcpu_set_enabled(live, vcpu, /* enabled= */ false, /* hotpluggable= */ true);
                 vb_domain_live_changed(qemu->domain);
         }
         if (is_awaited(qemu, vcpu))
@@ -394,21 +385,22 @@ static VbJson *make_device(uint32_t vcpu, const Slot *slot) {
         return device;
 }
 
-/* An emulated vCPU needs a place in the emulator which it keeps when it is gone; with one too many, the emulator ends
- * (tried: QEMU 7.2). */
-static int check_places(const QemuVcpus *vcpus, uint32_t there, uint32_t added, sd_bus_error *reterr) {
+/* QEMU 7.2 frees an emulated vCPU while its thread still uses it, and gives its place to no other: sooner or later it crashes. */
+static int check_removable(const QemuVcpus *vcpus, uint32_t vcpu, const Slot *slot, sd_bus_error *reterr) {
         const VbDomainDefinition *wanted = vcpus->wanted;
 
-        if (wanted->type != VB_DOMAIN_TYPE_QEMU || added == 0 || there + added + vcpus->qemu->vcpus_removed <= wanted->vcpus)
-                return 0;
-        return sd_bus_error_setf(reterr, VB_ERROR_UNSUPPORTED_CONFIGURATION,
-                                 "domain '%s': its emulator can make %u vCPUs as long as it runs, counting %u that were taken away; after "
-                                 "a new start, the guest can be given them again", wanted->name, wanted->vcpus, vcpus->qemu->vcpus_removed);
+        if (!g_str_has_prefix(slot->path, PERIPHERAL))
+                return sd_bus_error_setf(reterr, VB_ERROR_UNSUPPORTED_CONFIGURATION,
+                                         "domain '%s': vCPU %u has been there from its start, and stays", wanted->name, vcpu);
+        if (wanted->type == VB_DOMAIN_TYPE_QEMU)
+                return sd_bus_error_setf(reterr, VB_ERROR_UNSUPPORTED_CONFIGURATION,
+                                         "domain '%s': vCPU %u is emulated, and cannot be taken away while the guest runs: that needs domain "
+                                         "type 'kvm'", wanted->name, vcpu);
+        return 0;
 }
 
 static int plan(QemuVcpus *vcpus, VbJson *answer, sd_bus_error *reterr) {
         g_autoptr(GArray) slots = g_array_new(FALSE, TRUE, sizeof(Slot));
-        uint32_t there = 0, added = 0;
         int r;
 
         r = read_slots(vcpus, answer, slots, reterr);
@@ -418,18 +410,16 @@ static int plan(QemuVcpus *vcpus, VbJson *answer, sd_bus_error *reterr) {
                 const Slot *slot = &g_array_index(slots, Slot, i);
                 Task task = { .vcpu = i };
 
-                there += slot->path != NULL;
                 if (vb_vcpu_is_enabled(vcpus->wanted, i) == (slot->path != NULL))
                         continue;
-                if (!slot->path) {
+                if (!slot->path)
                         task.device = make_device(i, slot);
-                        added++;
-                } else if (!g_str_has_prefix(slot->path, PERIPHERAL))
-                        return sd_bus_error_setf(reterr, VB_ERROR_UNSUPPORTED_CONFIGURATION,
-                                                 "domain '%s': vCPU %u has been there from its start, and stays", vcpus->wanted->name, i);
+                r = slot->path ? check_removable(vcpus, i, slot, reterr) : 0;
+                if (r < 0)
+                        return r;
                 g_array_append_val(vcpus->tasks, task);
         }
-        return check_places(vcpus, there, added, reterr);
+        return 0;
 }
 
 static void on_slots(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
