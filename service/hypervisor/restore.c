@@ -181,6 +181,7 @@ typedef struct Restore {
         VbCall *call;
         VbHypervisor *hypervisor;
         const VbHypervisor1RestoreArgs *args; /* NULL: only the XML is wanted */
+        bool secure; /* … with its secrets */
         VbWorker *worker;
         char *path; /* of the domain's object, for the reply */
 } Restore;
@@ -280,7 +281,8 @@ static int reply_xml(Restore *restore, const Reading *reading, sd_bus_error *ret
         r = read_definition(restore, reading, &definition, reterr);
         if (r < 0)
                 return r;
-        xml = vb_domain_definition_format(definition, VB_DOMAIN_FORMAT_SECURE | VB_DOMAIN_FORMAT_INACTIVE);
+        xml = vb_domain_definition_format(definition,
+                                          VB_DOMAIN_FORMAT_INACTIVE | (restore->secure ? VB_DOMAIN_FORMAT_SECURE : 0));
         return vb_hypervisor1_reply_get_saved_xml(restore->call, xml);
 }
 
@@ -301,12 +303,13 @@ static void on_read(VbWorker *worker, int r, const sd_bus_error *error, void *da
                 (void) vb_call_fail(restore->call, r, error);
 }
 
-static int restore_begin(VbCall *call, VbObject *root, const VbHypervisor1RestoreArgs *args, int file, sd_bus_error *reterr) {
+static int restore_begin(VbCall *call, VbObject *root, const VbHypervisor1RestoreArgs *args, bool secure, int file,
+                         sd_bus_error *reterr) {
         g_autoptr(Restore) restore = g_new0(Restore, 1);
         Reading *reading;
         int r;
 
-        *restore = (Restore){ .call = vb_call_ref(call), .hypervisor = vb_hypervisor_of(root), .args = args };
+        *restore = (Restore){ .call = vb_call_ref(call), .hypervisor = vb_hypervisor_of(root), .args = args, .secure = secure };
         reading = reading_new(NULL, file);
         r = vb_worker_start(&restore->worker, vb_daemon_event(restore->hypervisor->daemon), read_in_thread, reading,
                             reading_free, on_read, restore, reterr);
@@ -319,10 +322,10 @@ static int restore_begin(VbCall *call, VbObject *root, const VbHypervisor1Restor
 }
 
 int vb_hypervisor_on_restore(VbCall *call, VbObject *root, const VbHypervisor1RestoreArgs *args, sd_bus_error *reterr) {
-        return restore_begin(call, root, args, args->file, reterr);
+        return restore_begin(call, root, args, /* secure= */ false, args->file, reterr);
 }
 
 int vb_hypervisor_on_get_saved_xml(VbCall *call, VbObject *root, const VbHypervisor1GetSavedXmlArgs *args,
                                    sd_bus_error *reterr) {
-        return restore_begin(call, root, NULL, args->file, reterr);
+        return restore_begin(call, root, NULL, args->options.secure, args->file, reterr);
 }

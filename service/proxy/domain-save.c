@@ -211,13 +211,14 @@ static int on_saved_xml(ProxyCall *call, sd_bus_message *answer, void *userdata,
 }
 
 static int on_image_opened(ProxyCall *call, ProxyFile *file, void *userdata, sd_bus_error *reterr) {
+        const RpcRemoteDomainSaveImageGetXmlDescArgs *args = userdata;
         g_autoptr(sd_bus_message) message = NULL;
         int r;
 
         r = proxy_call_new_method(call, &message, NULL, HYPERVISOR, "GetSavedXML", reterr);
         if (r < 0)
                 return r;
-        r = sd_bus_message_append(message, "ha{sv}", file->fd, 0);
+        r = sd_bus_message_append(message, "ha{sv}", file->fd, 1, "secure", "b", (args->flags & VIR_DOMAIN_SAVE_IMAGE_XML_SECURE) != 0);
         return r < 0 ? r : proxy_call_send(call, message, on_saved_xml, NULL, reterr);
 }
 
@@ -227,7 +228,7 @@ int proxy_remote_domain_save_image_get_xml_desc(ProxyCall *call,
         int r;
 
         r = proxy_call_check_flags(call, args->flags, VIR_DOMAIN_SAVE_IMAGE_XML_SECURE, reterr);
-        return r < 0 ? r : proxy_file_open(call, args->file, PROXY_FILE_READ, on_image_opened, NULL, reterr);
+        return r < 0 ? r : proxy_file_open(call, args->file, PROXY_FILE_READ, on_image_opened, (void *) args, reterr);
 }
 
 static int on_edit_opened(ProxyCall *call, ProxyFile *file, void *userdata, sd_bus_error *reterr) {
