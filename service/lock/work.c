@@ -496,11 +496,13 @@ void lock_work_transfer(LockOwner *from, LockOwner *to, VbCall *call) {
 /* What is handed over */
 
 char *lock_state_format(const GPtrArray *leases) {
-        g_autoptr(VbJson) root = json_object_new_object();
-        VbJson *array = json_object_new_array();
+        g_autoptr(VbJson) root = NULL;
+        VbJson *array;
 
         if (leases->len == 0)
                 return g_strdup("");
+        root = json_object_new_object();
+        array = json_object_new_array();
         (void) json_object_object_add(root, "format", json_object_new_int(1));
         (void) json_object_object_add(root, "leases", array);
         for (guint i = 0; i < leases->len; i++) {
