@@ -15,22 +15,23 @@ typedef struct Question {
         void *userdata;
 } Question;
 
-/* It acts when it is stopped; one that has begun to is no less at it. */
-static bool is_active(const char *state) {
-        return g_str_equal(state, "active") || g_str_equal(state, "deactivating") || g_str_equal(state, "reloading");
+/* It acts when it is stopped; one that has begun to is no less at it. One that was masked stays active, and will do nothing. */
+static bool is_active(const char *load_state, const char *state) {
+        return g_str_equal(load_state, "loaded") &&
+               (g_str_equal(state, "active") || g_str_equal(state, "deactivating") || g_str_equal(state, "reloading"));
 }
 
 /* The sockets of virtproxyd lead virsh to virtbus; where they are not, it finds another libvirt, or none. */
 static int read_states(sd_bus_message *reply, bool *ret_acts) {
         bool guests = false, sockets = false;
-        const char *name, *state;
+        const char *name, *load_state, *state;
         int r;
 
         r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
         if (r < 0)
                 return r;
-        while ((r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, &state, NULL, NULL, NULL, NULL, NULL, NULL)) > 0) {
-                if (!is_active(state))
+        while ((r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, &load_state, &state, NULL, NULL, NULL, NULL, NULL, NULL)) > 0) {
+                if (!is_active(load_state, state))
                         continue;
                 if (g_str_equal(name, GUESTS_UNIT))
                         guests = true;
@@ -88,7 +89,7 @@ static int on_file_state(sd_bus_message *reply, void *userdata, sd_bus_error *un
         if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "s", &state) >= 0 &&
             g_str_equal(state, "enabled"))
                 vb_log_notice(GUESTS_UNIT " is enabled: when the host goes down, it sees to guests first, and the settings for that count for "
-                              "what it leaves running only; virtbus-import-libvirt-guests(8) takes its settings over, and then it can be disabled");
+                              "what it leaves running only; virtbus-import-libvirt-guests(8) takes its settings over, and then it can be masked");
         return 0;
 }
 

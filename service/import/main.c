@@ -76,9 +76,10 @@ static int write_output(const char *path, const GString *settings) {
                 complain("%s: %s", path, strerror(-r));
                 return EXIT_FAILURE;
         }
+        /* To stop it would save or shut down all guests, there and then. */
         printf("%s is written. To have it count, and libvirt-guests do nothing any more:\n"
                "  systemctl reload virtqemud.service\n"
-               "  systemctl disable --now libvirt-guests.service\n", path);
+               "  systemctl mask libvirt-guests.service\n", path);
         return EXIT_SUCCESS;
 }
 
