@@ -253,7 +253,7 @@ static int on_driver_shut_down(ProxyCall *call, sd_bus_message *answer, void *us
         return on_shut_down(call, 0);
 }
 
-/* Guests run on whichever daemon ends, so that "preserve" is granted without doing anything. */
+/* The proxy runs no guests, so that for itself "preserve" is granted without doing anything. */
 int proxy_admin_connect_daemon_shutdown(ProxyCall *call, const RpcAdminConnectDaemonShutdownArgs *args, sd_bus_error *reterr) {
         g_autoptr(sd_bus_message) message = NULL;
         int r;
@@ -265,6 +265,6 @@ int proxy_admin_connect_daemon_shutdown(ProxyCall *call, const RpcAdminConnectDa
                 return ask_listener(call, PROXY_ADMIN_SHUTDOWN, NULL, 0, on_shut_down);
         r = proxy_call_new_method(call, &message, /* path= */ NULL, VB_INTERFACE_DAEMON1, "Shutdown", reterr);
         if (r >= 0)
-                r = sd_bus_message_append(message, "a{sv}", 0);
+                r = sd_bus_message_append(message, "a{sv}", 1, "preserve", "b", (args->flags & VIR_DAEMON_SHUTDOWN_PRESERVE) != 0);
         return r < 0 ? r : proxy_call_send(call, message, on_driver_shut_down, NULL, reterr);
 }

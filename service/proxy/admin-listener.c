@@ -105,7 +105,7 @@ static int answer_disconnect(ProxyListener *listener, const void *question, GByt
 /* Figures */
 
 static int answer_figures(ProxyListener *listener, const void *question, GByteArray *answer) {
-        ProxyAdminFigures figures = { .clients_max = listener->clients_max, .workers_of_user = PROXY_WORKERS_OF_USER };
+        ProxyAdminFigures figures = { .clients_max = listener->clients_max, .workers_max = listener->workers_max };
         GHashTableIter iter;
         gpointer p;
 
@@ -134,6 +134,15 @@ static int answer_set_clients_max(ProxyListener *listener, const void *question,
                 return -ERANGE;
         listener->clients_max = (unsigned) n;
         proxy_listener_count_changed(listener);
+        return 0;
+}
+
+static int answer_set_workers_max(ProxyListener *listener, const void *question, GByteArray *answer) {
+        uint64_t n = *(const uint64_t *) question;
+
+        if (n == 0 || n > PROXY_CLIENTS_MAX)
+                return -ERANGE;
+        listener->workers_max = (unsigned) n;
         return 0;
 }
 
@@ -180,6 +189,7 @@ int proxy_admin_answer(ProxyWorkerProcess *worker, const ProxyControlHead *head,
                 [PROXY_ADMIN_DISCONNECT] = { answer_disconnect, sizeof(ProxyAdminWhich) },
                 [PROXY_ADMIN_FIGURES] = { answer_figures, sizeof(ProxyAdminServer) },
                 [PROXY_ADMIN_SET_CLIENTS_MAX] = { answer_set_clients_max, sizeof(uint64_t) },
+                [PROXY_ADMIN_SET_WORKERS_MAX] = { answer_set_workers_max, sizeof(uint64_t) },
                 [PROXY_ADMIN_GET_LOG_LEVEL] = { answer_get_log_level, 0 },
                 [PROXY_ADMIN_SET_LOG_LEVEL] = { answer_set_log_level, sizeof(int32_t) },
                 [PROXY_ADMIN_SET_TIMEOUT] = { answer_set_timeout, sizeof(uint64_t) },

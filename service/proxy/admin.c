@@ -3,8 +3,8 @@
 /* The administration's procedures, for virt-admin: who is connected, how many may be, and the daemon itself.
  *
  * What libvirt calls a server is here the clients of the sockets of one name: "libvirtd" of libvirt-sock and libvirt-sock-ro, "virtqemud" of
- * virtqemud-sock and virtqemud-sock-ro; and "admin", of the administration of the same name. Its pool of threads is our worker processes: there is no
- * queue, and no number to be set. */
+ * virtqemud-sock and virtqemud-sock-ro; and "admin", of the administration of the same name. Its pool of threads is our worker processes, of which
+ * there are as many as needed up to a limit: nothing waits in a queue, and none are kept ready. */
 
 #include <string.h>
 
@@ -39,6 +39,10 @@ int proxy_admin_connect_open(ProxyCall *call, const RpcAdminConnectOpenArgs *arg
 int proxy_admin_connect_close(ProxyCall *call, sd_bus_error *reterr) {
         proxy_connection_close_after_reply(proxy_call_connection(call));
         return proxy_reply_admin_connect_close(call);
+}
+
+int proxy_admin_connect_get_lib_version(ProxyCall *call, sd_bus_error *reterr) {
+        return proxy_reply_admin_connect_get_lib_version(call, &(RpcAdminConnectGetLibVersionRet){ .libVer = PROXY_LIBVIRT_VERSION });
 }
 
 /* Questions to the listener */
@@ -136,7 +140,7 @@ static int on_threadpool(ProxyCall *call, const void *answer, size_t size, void 
         const ProxyAdminFigures *figures = answer;
         const RpcTypedParam params[] = {
                 uint_param(VIR_THREADPOOL_WORKERS_MIN, 0),
-                uint_param(VIR_THREADPOOL_WORKERS_MAX, figures->clients_max), /* at worst, each client is another user */
+                uint_param(VIR_THREADPOOL_WORKERS_MAX, figures->workers_max),
                 uint_param(VIR_THREADPOOL_WORKERS_CURRENT, figures->n_workers),
                 uint_param(VIR_THREADPOOL_WORKERS_FREE, figures->n_idle_workers),
                 uint_param(VIR_THREADPOOL_WORKERS_PRIORITY, 0),
@@ -181,14 +185,61 @@ int proxy_admin_server_get_client_limits(ProxyCall *call, const RpcAdminServerGe
         return r < 0 ? r : ask(call, PROXY_ADMIN_FIGURES, &server, sizeof server, on_limits, NULL);
 }
 
+/* The one number that can be set, by its name; the others are for reading, or are ours to know. */
+static int take_number(const RpcTypedParamArray *params, const char *name, const char *why, uint64_t *ret, sd_bus_error *reterr) {
+        const RpcTypedParam *param = params->items;
+
+        for (uint32_t i = 0; i < params->n; i++)
+                if (strcmp(params->items[i].field, name) != 0)
+                        return proxy_error_set(reterr, VIR_ERR_ARGUMENT_UNSUPPORTED, VIR_FROM_ADMIN,
+                                               "'%s' cannot be set, only '%s': %s", params->items[i].field, name, why);
+        if (params->n != 1)
+                return proxy_error_set(reterr, VIR_ERR_INVALID_ARG, VIR_FROM_ADMIN, "'%s' must be given, once", name);
+        if (param->value.type != VIR_TYPED_PARAM_UINT)
+                return proxy_error_set(reterr, VIR_ERR_INVALID_ARG, VIR_FROM_ADMIN, "'%s' must be an unsigned int", name);
+        *ret = param->value.ui;
+        return 0;
+}
+
+static int on_workers_set(ProxyCall *call, const void *answer, size_t size, void *state, sd_bus_error *reterr) {
+        return proxy_reply_admin_server_set_threadpool_parameters(call);
+}
+
+int proxy_admin_server_set_threadpool_parameters(ProxyCall *call, const RpcAdminServerSetThreadpoolParametersArgs *args,
+                                                 sd_bus_error *reterr) {
+        ProxyAdminServer server = { 0 };
+        uint64_t n = 0;
+        int r;
+
+        r = proxy_call_check_flags(call, args->flags, 0, reterr);
+        if (r >= 0)
+                r = find_server(call, args->srv.name, &server, reterr);
+        if (r >= 0)
+                r = take_number(&args->params, VIR_THREADPOOL_WORKERS_MAX, "workers are processes that are started when they are needed", &n,
+                                reterr);
+        return r < 0 ? r : ask(call, PROXY_ADMIN_SET_WORKERS_MAX, &n, sizeof n, on_workers_set, NULL);
+}
+
 static int on_limits_set(ProxyCall *call, const void *answer, size_t size, void *state, sd_bus_error *reterr) {
         return proxy_reply_admin_server_set_client_limits(call);
 }
 
 int proxy_admin_server_set_client_limits(ProxyCall *call, const RpcAdminServerSetClientLimitsArgs *args, sd_bus_error *reterr) {
-        const RpcTypedParam *param = args->params.items;
         ProxyAdminServer server = { 0 };
-        uint64_t n;
+        uint64_t n = 0;
+        int r;
+
+        r = proxy_call_check_flags(call, args->flags, 0, reterr);
+        if (r >= 0)
+                r = find_server(call, args->srv.name, &server, reterr);
+        if (r >= 0)
+                r = take_number(&args->params, VIR_SERVER_CLIENTS_MAX,
+                                "clients that have not opened their connection are let go after a time", &n, reterr);
+        return r < 0 ? r : ask(call, PROXY_ADMIN_SET_CLIENTS_MAX, &n, sizeof n, on_limits_set, NULL);
+}
+
+int proxy_admin_server_update_tls_files(ProxyCall *call, const RpcAdminServerUpdateTlsFilesArgs *args, sd_bus_error *reterr) {
+        ProxyAdminServer server = { 0 };
         int r;
 
         r = proxy_call_check_flags(call, args->flags, 0, reterr);
@@ -196,14 +247,8 @@ int proxy_admin_server_set_client_limits(ProxyCall *call, const RpcAdminServerSe
                 r = find_server(call, args->srv.name, &server, reterr);
         if (r < 0)
                 return r;
-        if (args->params.n != 1 || strcmp(param->field, VIR_SERVER_CLIENTS_MAX) != 0)
-                return proxy_error_set(reterr, VIR_ERR_ARGUMENT_UNSUPPORTED, VIR_FROM_ADMIN,
-                                       "only '%s' can be set: clients that have not opened their connection are let go after a time",
-                                       VIR_SERVER_CLIENTS_MAX);
-        if (param->value.type != VIR_TYPED_PARAM_UINT)
-                return proxy_error_set(reterr, VIR_ERR_INVALID_ARG, VIR_FROM_ADMIN, "'%s' must be an unsigned int", param->field);
-        n = param->value.ui;
-        return ask(call, PROXY_ADMIN_SET_CLIENTS_MAX, &n, sizeof n, on_limits_set, NULL);
+        return proxy_error_set(reterr, VIR_ERR_OPERATION_UNSUPPORTED, VIR_FROM_ADMIN,
+                               "server '%s' has no TLS sockets, and so no TLS files to read again", args->srv.name);
 }
 
 /* Clients */

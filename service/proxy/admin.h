@@ -19,7 +19,8 @@ typedef enum ProxyAdminQuestion {
         PROXY_ADMIN_CLIENT, /* ProxyAdminWhich → ProxyAdminClient; -ESRCH */
         PROXY_ADMIN_DISCONNECT, /* ProxyAdminWhich; -ESRCH */
         PROXY_ADMIN_FIGURES, /* ProxyAdminServer → ProxyAdminFigures */
-        PROXY_ADMIN_SET_CLIENTS_MAX, /* uint64_t */
+        PROXY_ADMIN_SET_CLIENTS_MAX, /* uint64_t; -ERANGE */
+        PROXY_ADMIN_SET_WORKERS_MAX, /* the same */
         PROXY_ADMIN_GET_LOG_LEVEL, /* → int32_t */
         PROXY_ADMIN_SET_LOG_LEVEL, /* int32_t */
         PROXY_ADMIN_SET_TIMEOUT, /* uint64_t: seconds, 0 for never */
@@ -57,5 +58,5 @@ typedef struct ProxyAdminFigures {
         uint32_t n_clients, n_not_open; /* of this server */
         uint32_t clients_max; /* of all together */
         uint32_t n_workers, n_idle_workers; /* processes */
-        uint32_t workers_of_user;
+        uint32_t workers_max;
 } ProxyAdminFigures;

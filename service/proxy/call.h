@@ -16,6 +16,9 @@
 
 #include "proxy/calls.h" /* generated: prototypes of functions, typed replies and events */
 
+/* The version of libvirt whose clients and procedures these are. */
+#define PROXY_LIBVIRT_VERSION (9 * 1000000 + 0 * 1000 + 0)
+
 ProxyCall *proxy_call_ref(ProxyCall *call);
 ProxyCall *proxy_call_unref(ProxyCall *call);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProxyCall, proxy_call_unref)

@@ -10,9 +10,6 @@
 
 #define HYPERVISOR "org.virtbus.Hypervisor1"
 
-/* The version of libvirt whose clients and procedures these are. */
-#define LIB_VERSION (9 * 1000000 + 0 * 1000 + 0)
-
 /* --- What serves a kind of guest --- */
 
 /* Any of them may be NULL. */
@@ -68,7 +65,7 @@ int proxy_remote_connect_get_version(ProxyCall *call, sd_bus_error *reterr) {
 }
 
 int proxy_remote_connect_get_lib_version(ProxyCall *call, sd_bus_error *reterr) {
-        return proxy_reply_remote_connect_get_lib_version(call, &(RpcRemoteConnectGetLibVersionRet){ .lib_ver = LIB_VERSION });
+        return proxy_reply_remote_connect_get_lib_version(call, &(RpcRemoteConnectGetLibVersionRet){ .lib_ver = PROXY_LIBVIRT_VERSION });
 }
 
 static int on_max_vcpus(ProxyCall *call, sd_bus_message *answer, void *userdata, sd_bus_error *reterr) {

@@ -32,7 +32,7 @@ struct ProxyListener {
         unsigned n_admin; /* of the clients, those of the administration, who count by themselves */
         uint64_t last_id;
         bool leaving;
-        unsigned clients_max; /* as the administration has set it */
+        unsigned clients_max, workers_max; /* as the administration has set them */
         int empty_fd; /* the root of workers that need no files */
         uint64_t complained_usec; /* when a client was last turned away with a line in the log */
 };

@@ -189,7 +189,7 @@ int proxy_listener_new(ProxyListener **ret, VbDaemon *daemon, sd_bus_error *rete
         int r;
 
         listener->daemon = daemon;
-        listener->clients_max = PROXY_CLIENTS_MAX;
+        listener->clients_max = listener->workers_max = PROXY_CLIENTS_MAX; /* at worst, each client is another user */
         listener->served = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
         listener->users = g_hash_table_new(NULL, NULL);
         listener->workers = g_hash_table_new_full(proxy_identity_hash, proxy_identity_equal, NULL,

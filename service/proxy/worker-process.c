@@ -279,6 +279,8 @@ int proxy_worker_process_get(ProxyListener *listener, const ProxyIdentity *ident
                         return -EAGAIN;
                 if (workers_of(listener, identity->uid) >= PROXY_WORKERS_OF_USER)
                         return -EDQUOT;
+                if (identity->uid != 0 && g_hash_table_size(listener->workers) >= listener->workers_max)
+                        return -EDQUOT;
                 r = worker_process_new(&worker, listener, identity);
                 if (r < 0)
                         return r;

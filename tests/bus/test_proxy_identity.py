@@ -8,8 +8,8 @@ import signal
 import time
 import unittest
 
-from classic import (ADMIN, INTERNAL_ERROR, NO_CONNECT, NO_SUPPORT, OPEN, RPC, Case, Gone, Raw, descriptors, optional, string,
-                     uint)
+from classic import (ADMIN, ARGUMENT_UNSUPPORTED, INTERNAL_ERROR, NO_CONNECT, OPEN, OPERATION_UNSUPPORTED, RPC, Case, Gone, Raw, Refused,
+                     descriptors, optional, string, uint)
 from harness import ALICE, BOB, wait_until
 
 SANITIZED = b"libasan" in pathlib.Path(os.environ["VIRTPROXYD"]).read_bytes()
@@ -193,6 +193,10 @@ class Lives(Case):
         self.assertNotIn("was killed", self.proxy.logged())
 
 
+def uint_param(name, value):
+    return string(name) + uint(2) + uint(value)
+
+
 class Administration(Case):
     def admin(self):
         client = self.raw("libvirt-admin-sock")
@@ -222,8 +226,7 @@ class Administration(Case):
 
     def test_what_waits_for_room_is_served_when_there_is(self):
         admin = self.admin()
-        limit = string("nclients_max") + uint(2) + uint(2)
-        admin.call(13, string("libvirtd") + uint(1) + limit + uint(0), program=ADMIN)
+        admin.call(13, string("libvirtd") + uint(1) + uint_param("nclients_max", 2) + uint(0), program=ADMIN)
         first, second = self.raw(is_open=True), self.raw(is_open=True)
         third = self.raw()
         third.begin(OPEN, optional(None) + uint(0))
@@ -258,10 +261,41 @@ class Administration(Case):
         admin.call(17, optional(None) + uint(0), program=ADMIN)
         self.assertEqual(len(self.proxy.logged().splitlines()), lines)
 
+    def test_the_number_of_workers_can_be_bounded(self):
+        admin = self.admin()
+        self.set_pool(admin, "maxWorkers", 2)
+        self.assertIn(uint_param("maxWorkers", 2), admin.call(6, string("libvirtd") + uint(0), program=ADMIN))
+        self.raw(uid=ALICE, is_open=True)  # the second, beside the administration's
+        self.assertTrue(self.raw(uid=BOB).is_gone())
+        self.raw(is_open=True)  # root comes in all the same
+        self.set_pool(admin, "maxWorkers", 10)
+        self.assert_serves(BOB)
+
+    def set_pool(self, admin, name, value):
+        admin.call(7, string("libvirtd") + uint(1) + uint_param(name, value) + uint(0), program=ADMIN)
+
+    def test_what_cannot_be_set_is_refused_by_its_name(self):
+        admin = self.admin()
+        for name, code in (("minWorkers", ARGUMENT_UNSUPPORTED), ("prioWorkers", ARGUMENT_UNSUPPORTED), ("nWorkers", ARGUMENT_UNSUPPORTED)):
+            with self.assertRaises(Refused) as caught:
+                self.set_pool(admin, name, 5)
+            self.assertEqual(caught.exception.code, code)
+            self.assertIn(f"'{name}' cannot be set, only 'maxWorkers'", caught.exception.message)
+        for value in (0, 5001):
+            self.assertRaisesRegex(Refused, "out of range", self.set_pool, admin, "maxWorkers", value)
+        limit = admin.fails(13, string("libvirtd") + uint(1) + uint_param("nclients_unauth_max", 5) + uint(0), program=ADMIN)
+        self.assertIn("'nclients_unauth_max' cannot be set", limit.message)
+        tls = admin.fails(18, string("libvirtd") + uint(0), program=ADMIN)
+        self.assertEqual(tls.code, OPERATION_UNSUPPORTED)
+        self.assertIn("no TLS sockets", tls.message)
+
+    def test_the_version_is_told(self):
+        self.assertEqual(self.admin().call(3, program=ADMIN), (9000000).to_bytes(8, "big"))
+
     def test_what_does_not_exist_is_named(self):
         admin = self.admin()
         self.assertIn("'nobody'", admin.fails(5, string("nobody") + uint(0), program=ADMIN).message)
-        self.assertEqual(admin.fails(18, string("libvirtd") + uint(0), program=ADMIN).code, NO_SUPPORT)
+        self.assertIn("'nobody'", admin.fails(18, string("nobody") + uint(0), program=ADMIN).message)
         self.assertIn("1:journald", admin.fails(16, optional(string("1:file:/etc/shadow")) + uint(0), program=ADMIN).message)
 
 

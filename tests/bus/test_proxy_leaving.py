@@ -5,12 +5,15 @@ import signal
 import struct
 import unittest
 
-from classic import GET_URI, packet, string
+import libvirt
+
+from classic import ADMIN, GET_URI, Raw, packet, string, uint
 from harness import DAEMON, DEADLINE, options, wait_until
 from proxied import ProxiedCase, domain
 from qemud import xml
 
 DEFINE_XML, GET_XML = 11, 14
+ADMIN_OPEN, SHUT_DOWN, PRESERVE = 1, 20, 1
 PROXY, ROOT = "org.virtbus.Proxy1", "/org/virtbus/Proxy1"
 
 
@@ -75,6 +78,40 @@ class Leaving(ProxiedCase):
         self.proxyd.process.terminate()
         self.assertTrue(self.waiting.is_gone())
         self.assertEqual(self.proxyd.process.wait(DEADLINE), 0)
+
+
+class Driver(ProxiedCase):
+    """virtqemud's end, asked for at its own administration socket."""
+
+    def setUp(self):
+        super().setUp()
+        self.domain = self.connection.defineXML(xml("web"))
+        self.domain.create()
+        self.admin = self.enter(Raw(self.proxyd.socket.parent / "virtqemud-admin-sock"))
+        self.admin.call(ADMIN_OPEN, uint(0), program=ADMIN)
+
+    def shut_down(self, flags):
+        self.assertEqual(self.admin.call(SHUT_DOWN, uint(flags), program=ADMIN), b"")
+        self.assertEqual(self.qemud.process.wait(DEADLINE), 0)
+        wait_until(lambda: not self.qemud.has_name())
+        self.qemud.start()
+
+    def test_guests_run_on(self):
+        emulator = self.qemud.emulator(self.domain.UUIDString())
+        self.shut_down(0)
+        self.assertEqual(self.domain.state()[0], libvirt.VIR_DOMAIN_RUNNING)
+        self.assertEqual(self.qemud.emulator(self.domain.UUIDString()), emulator)
+
+    def test_they_are_brought_to_safety_if_that_is_asked_for(self):
+        self.shut_down(PRESERVE)
+        self.assertEqual(self.domain.state()[0], libvirt.VIR_DOMAIN_SHUTOFF)
+        self.assertTrue(self.domain.hasManagedSaveImage())
+        self.domain.create()
+
+    def test_other_flags_are_none(self):
+        for flags in (2, 3, 0x80000000):
+            self.assertIn("unsupported flags", self.admin.fails(SHUT_DOWN, uint(flags), program=ADMIN).message)
+        self.assertEqual(self.domain.state()[0], libvirt.VIR_DOMAIN_RUNNING)
 
 
 if __name__ == "__main__":
