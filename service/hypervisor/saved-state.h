@@ -31,8 +31,8 @@ typedef struct VbSavedState {
 VB_MUST_USE int vb_saved_state_begin(int fd, const char *xml, bool running, sd_bus_error *reterr);
 
 /* The stream is complete: syncs, marks the header complete, syncs again. bypass_cache drops the file from the page cache, as
- * nobody will read it soon. */
-VB_MUST_USE int vb_saved_state_finish(int fd, bool bypass_cache, sd_bus_error *reterr);
+ * nobody will read it soon. moves (may be NULL) is counted up, atomically, whenever a piece has reached the disk. */
+VB_MUST_USE int vb_saved_state_finish(int fd, bool bypass_cache, int *moves, sd_bus_error *reterr);
 
 /* Reads and checks the header and XML, and leaves the file's position where the stream begins. InvalidArgument if it is
  * no complete saved guest; the message says why. */

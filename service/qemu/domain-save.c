@@ -17,15 +17,15 @@
 
 #define SECONDS(n) (UINT64_C(n) * 1000000)
 
-static int write_header(int fd, const char *xml, bool resume_running, bool bypass_cache, sd_bus_error *reterr) {
+static int write_header(int fd, const char *xml, bool resume_running, bool bypass_cache, int *moves, sd_bus_error *reterr) {
         return vb_saved_state_begin(fd, xml, resume_running, reterr);
 }
 
-static int finish_file(int fd, const char *xml, bool resume_running, bool bypass_cache, sd_bus_error *reterr) {
-        return vb_saved_state_finish(fd, bypass_cache, reterr);
+static int finish_file(int fd, const char *xml, bool resume_running, bool bypass_cache, int *moves, sd_bus_error *reterr) {
+        return vb_saved_state_finish(fd, bypass_cache, moves, reterr);
 }
 
-static int sync_file(int fd, const char *xml, bool resume_running, bool bypass_cache, sd_bus_error *reterr) {
+static int sync_file(int fd, const char *xml, bool resume_running, bool bypass_cache, int *moves, sd_bus_error *reterr) {
         /* A pipe has nothing to sync. */
         if (fsync(fd) < 0 && errno != EINVAL && errno != EROFS)
                 return sd_bus_error_setf(reterr, VB_ERROR_STORAGE_FAILED, "cannot sync the dump: %s", g_strerror(errno));

@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "qemu/save-private.h"
 
+#define MOVES_USEC (UINT64_C(500) * 1000)
+
 /* What it is called where the daemon looks; for people. */
 static char *name_of(int fd) {
         g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd), *path = g_file_read_link(link, NULL);
@@ -25,6 +27,7 @@ typedef struct FileWork {
         int fd;
         char *xml;
         bool resume_running, bypass_cache;
+        int moves;
 } FileWork;
 
 static void file_work_free(gpointer data) {
@@ -41,7 +44,7 @@ static int run_file_work(void *data, sd_bus_error *reterr) {
         g_autofree char *name = NULL;
         int r;
 
-        r = file->work(file->fd, file->xml, file->resume_running, file->bypass_cache, reterr);
+        r = file->work(file->fd, file->xml, file->resume_running, file->bypass_cache, &file->moves, reterr);
         if (r >= 0)
                 return r;
         name = name_of(file->fd);
@@ -49,9 +52,23 @@ static int run_file_work(void *data, sd_bus_error *reterr) {
         return r;
 }
 
+/* As long as the file takes more, the work is not stuck. */
+static int on_moves_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        QemuSave *save = userdata;
+        int moves = g_atomic_int_get(save->moves);
+
+        if (moves != save->moves_noted)
+                vb_job_note_move(save->job);
+        save->moves_noted = moves;
+        (void) sd_event_source_set_time_relative(source, MOVES_USEC);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 static void on_file_work_done(VbWorker *worker, int r, const sd_bus_error *error, void *data, void *userdata) {
         QemuSave *save = userdata;
 
+        save->moves_timer = sd_event_source_disable_unref(save->moves_timer);
+        save->moves = NULL;
         vb_operation_step_done(save->operation, r, r < 0 ? error : NULL);
         save->worker = vb_worker_free(save->worker);
 }
@@ -73,6 +90,12 @@ int qemu_save_run(QemuSave *save, QemuSaveWork work, sd_bus_error *reterr) {
                 file_work_free(file);
                 return r;
         }
+        save->moves = &file->moves;
+        save->moves_noted = 0;
+        r = sd_event_add_time_relative(qemu_driver_event(save->qemu->driver), &save->moves_timer, CLOCK_MONOTONIC, MOVES_USEC,
+                                       /* accuracy= */ 0, on_moves_timer, save);
+        if (r < 0)
+                vb_log_debug("the progress of syncing is not watched: %s", g_strerror(-r));
         return VB_STEP_PENDING;
 }
 

@@ -36,6 +36,9 @@ struct QemuSave {
         bool was_running;
         uint64_t command;
         VbWorker *worker;
+        const int *moves;       /* of the function that it runs; NULL: it runs none */
+        int moves_noted;
+        sd_event_source *moves_timer;
         VbWorker *copier; /* of the memory, around the cache */
         bool waits_for_copier;
         int stream_result; /* … of the copier, or of the emulator's writing */
@@ -63,6 +66,7 @@ VB_MUST_USE int qemu_save_open_stream(QemuSave *save, int *ret, sd_bus_error *re
 /* The emulator has written all, or failed: ends the step, now or when the thread has ended, and with the file's own reason if it has one. */
 void qemu_save_stream_ended(QemuSave *save, int r, const sd_bus_error *error);
 
-/* Runs a function on the file in a thread, as the step that is under way. What it says of a failure gets the file's name. */
-typedef int (*QemuSaveWork)(int fd, const char *xml, bool resume_running, bool bypass_cache, sd_bus_error *reterr);
+/* Runs a function on the file in a thread, as the step that is under way. What it says of a failure gets the file's name;
+ * moves, which it counts up atomically, become the job's. */
+typedef int (*QemuSaveWork)(int fd, const char *xml, bool resume_running, bool bypass_cache, int *moves, sd_bus_error *reterr);
 VB_MUST_USE int qemu_save_run(QemuSave *save, QemuSaveWork work, sd_bus_error *reterr);

@@ -39,6 +39,7 @@ QemuSave *qemu_save_free(QemuSave *save) {
         if (save->job)
                 vb_domain_set_job(save->qemu->domain, NULL);
         save->operation = vb_operation_free(save->operation);
+        save->moves_timer = sd_event_source_disable_unref(save->moves_timer);
         save->worker = vb_worker_free(save->worker);
         save->copier = vb_worker_free(save->copier);
         sd_bus_error_free(&save->stream_error);

@@ -17,11 +17,12 @@ static int make_file(void) {
 }
 
 static int make_saved(const char *xml) {
-        int fd = make_file();
+        int fd = make_file(), moves = 0;
 
         g_assert_cmpint(vb_saved_state_begin(fd, xml, /* running= */ true, NULL), ==, 0);
         g_assert_cmpint(write(fd, "stream", 6), ==, 6);
-        g_assert_cmpint(vb_saved_state_finish(fd, /* bypass_cache= */ true, NULL), ==, 0);
+        g_assert_cmpint(vb_saved_state_finish(fd, /* bypass_cache= */ true, &moves, NULL), ==, 0);
+        g_assert_cmpint(moves, >, 0);
         g_assert_cmpint(lseek(fd, 0, SEEK_SET), ==, 0);
         return fd;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""up, run, shell, reboot, down."""
+"""up, run, shell, reboot, crash, down."""
 
 import json
 import os
@@ -21,7 +21,8 @@ tests/host run CMD…                          run a command in it as root; its 
 tests/host run --user NAME CMD…              …as a user, in her session (alice, bob, carol of virtadmins; dave, from afar)
 tests/host run --user NAME --no-session CMD… …as a user without a session
 tests/host shell [--user NAME]               look around
-tests/host reboot                            as a host reboots; returns when it is up again
+tests/host reboot [CMD…]                     as a host reboots, or by this command; returns when it is up again
+tests/host crash                             as when the power fails, and comes back; returns when it is up again
 tests/host status                            is it up?
 tests/host down                              pull its plug, and clear up
 HOST=name picks one of several. VIRTBUS_BUILD: the build folder; VIRTBUS_CACHE: where the root is kept."""
@@ -31,7 +32,7 @@ EXIT_FAILURE = 125
 
 
 def main(arguments):
-    commands = {"up": up, "run": run, "shell": shell, "reboot": reboot, "status": status, "down": down}
+    commands = {"up": up, "run": run, "shell": shell, "reboot": reboot, "crash": crash, "status": status, "down": down}
     if not arguments or arguments[0] not in commands:
         print(USAGE, file=sys.stdout if arguments[:1] in (["--help"], ["help"]) else sys.stderr)
         return 0 if arguments[:1] in (["--help"], ["help"]) else EXIT_FAILURE
@@ -181,9 +182,18 @@ def shell(name, arguments):
 
 def reboot(name, arguments):
     before = state(name)
-    subprocess.run([*inside(before["leader"]), "systemctl", "reboot"], check=True)
+    subprocess.run([*inside(before["leader"]), *(arguments or ["systemctl", "reboot"])], check=True)
     if not ask(name, f"ready {before['boots'] + 1}"):
         raise places.Failure(f"the host '{name}' went down and did not come up again")
+    return report_failed_units(name)
+
+
+def crash(name, arguments):
+    """What is in the kernel's cache is written all the same: only the processes are gone."""
+    before = state(name)
+    ask(name, "crash")
+    if not ask(name, f"ready {before['boots'] + 1}"):
+        raise places.Failure(f"the host '{name}' did not come up again")
     return report_failed_units(name)
 
 

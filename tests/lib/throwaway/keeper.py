@@ -7,6 +7,7 @@ over the socket "control" in the host's folder, one line each:
 
         status      {"ready": true, "leader": PID, "boots": 1, "with": []}
         ready N     the same, as soon as the N-th boot is finished
+        crash       the power goes, and comes back: closes when the processes are gone
         down        closes when everything is gone
 
 If it is killed, nspawn and with it the container are killed by the kernel; command.py clears up what is left in the folders.
@@ -35,6 +36,7 @@ class Keeper:
         self.folder = places.state_folder(name)
         self.leader = self.nspawn = None
         self.boots, self.ready = 0, False
+        self.crashing = []  # connections of those who wait for the power to go
         self.waiting = []  # (connection, boot) of those who wait for a boot to finish
         self.leaving = []  # connections of those who wait for the end
         self.selector = selectors.DefaultSelector()
@@ -150,8 +152,10 @@ class Keeper:
         self.selector.unregister(process)
         os.close(process)
         self.leader, self.ready = None, False
-        if self.nspawn.wait() == REBOOTS:
+        if self.nspawn.wait() == REBOOTS or self.crashing:
             self.start_nspawn()
+        while self.crashing:
+            self.crashing.pop().close()
 
     def on_up_left(self, pipe):
         self.selector.unregister(pipe)
@@ -172,6 +176,9 @@ class Keeper:
                 self.tell(connection)
             case ["ready", boot]:
                 self.waiting.append((connection, int(boot)))
+            case ["crash"]:
+                self.crashing.append(connection)
+                self.pull_the_plug()
             case ["down"]:
                 self.leaving.append(connection)
                 self.pull_the_plug()

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What scenarios share that run beside the host, to reboot it: guests are made and looked at by this same file, run inside."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HOST = Path(__file__).resolve().parents[1] / "host"
+INSIDE = "/usr/src/virtbus/tests/system/outside.py"
+NAMESPACE = "https://virtbus.org/schemas/shutdown/1.0"
+
+
+def host(*words, **how):
+    """Runs tests/host; what it printed."""
+    return subprocess.run([HOST, *words], check=True, stdout=subprocess.PIPE, text=True, **how).stdout
+
+
+def inside(command, what):
+    """Runs one of the functions below in the host."""
+    return json.loads(host("run", "python3", "-B", INSIDE, command, json.dumps(what)) or "null")
+
+
+def check(what, good):
+    print(f"{'ok' if good else 'not ok'} - {what}", flush=True)
+    return bool(good)
+
+
+def wait(condition, what, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.1)
+
+
+class Going:
+    """The host goes down, and comes up again, while something else is done."""
+
+    def __init__(self, *how):
+        self.process = subprocess.Popen([HOST, *(how or ("reboot",))])
+
+    def wait(self):
+        if self.process.wait() != 0:
+            raise SystemExit("the host did not come up again")
+
+
+# In the host. A guest is [name, "persistent" or "transient", order, wait, has Linux].
+
+
+def start(guests):
+    import support
+
+    root, linux = support.Person(), []
+    for name, kind, order, wait_seconds, has_linux in guests:
+        metadata = f"<metadata><v:shutdown xmlns:v='{NAMESPACE}' order='{order}' wait='{wait_seconds}'/></metadata>"
+        if has_linux:
+            guest = support.Guest(name, cmdline="guest.tick", memory=160)
+            support.atexit.unregister(support.shutil.rmtree)  # it is looked at after the next boot
+            linux.append(guest)
+            xml = guest.xml
+        else:
+            xml = (f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory>"
+                   "<os><type machine='q35'>hvm</type></os></domain>")
+        xml = xml.replace("<memory ", f"{metadata}<memory ", 1)
+        if kind == "persistent":
+            root.domain(root.define(xml), "Start")
+        else:
+            root.create(xml)
+    for guest in linux:
+        guest.wait_printed(r"tick [3-9]")
+
+
+def find(root, name):
+    import support
+
+    try:
+        return root.call(support.ROOT, support.HYPERVISOR, "GetDomainByName", "(s)", name)[0]
+    except support.Refused:
+        return None
+
+
+def send(what):
+    """A signal to a guest's emulator."""
+    import support
+
+    number, name = what
+    root = support.Person()
+    uuid = root.get(find(root, name), "UUID")
+    pids = [pid for pid, words in support.emulators().items() if any(uuid in word for word in words)]
+    os.kill(pids[0], number)
+
+
+def states(names):
+    """{name: [state, reason]}; of those that do not exist, None. When those that run have been started."""
+    import support
+
+    root, found = support.Person(), {}
+    for name in names:
+        path = find(root, name)
+        if path:
+            support.until(lambda path=path: root.get(path, "State") == "running", support.BOOT_SECONDS, f"{name} runs")
+        found[name] = [root.get(path, "State"), root.get(path, "StateReason")] if path else None
+    return found
+
+
+def counters(name):
+    """How many ticks the guest has counted, and how often its disk was booted (0: not in this run of it)."""
+    import re
+
+    import support
+
+    console = Path(f"/var/lib/guest-{name}/console.log")
+
+    def printed():
+        return console.read_text(encoding="utf-8", errors="replace")
+    support.until(lambda: re.search(r"tick \d+\n", printed()), support.BOOT_SECONDS, f"{name} counts: {printed()}")
+    boots = re.findall(r"boot (\d+) of this disk", printed())
+    return [int(re.findall(r"tick (\d+)\n", printed())[-1]), int(boots[-1]) if boots else 0]
+
+
+def forget(names):
+    """Their promise is kept, and the next reboot is others'."""
+    import support
+
+    root = support.Person()
+    for name in names:
+        path = find(root, name)
+        if path:
+            root.domain(path, "Destroy")
+            support.until(lambda path=path: not find(root, name) or root.get(path, "State") == "shutoff", 60, f"{name} is off")
+        if path and find(root, name):
+            root.domain(path, "Undefine", managed_save=True)
+
+
+def is_file_system_in_order(name):
+    """What the guest's disk looks like when its plug is pulled: the journal is all that it needs."""
+    import support
+
+    forget([name])
+    raw = f"/root/{name}.raw"
+    support.run("qemu-img", "convert", "-O", "raw", f"/var/lib/guest-{name}/disk.qcow2", raw)
+    preened = subprocess.run(["e2fsck", "-p", raw], stdout=subprocess.DEVNULL, check=False).returncode
+    return preened in (0, 1) and subprocess.run(["e2fsck", "-fn", raw], stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+FUNCTIONS = {function.__name__: function for function in (start, send, states, counters, forget, is_file_system_in_order)}
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    result = FUNCTIONS[sys.argv[1]](json.loads(sys.argv[2]))
+    print(json.dumps(result), flush=True)
+    os._exit(0)
