@@ -9,6 +9,8 @@ promise if it exits with 0 and, where it prints lines that begin with "ok" or "n
         own-host            a host that nobody has used, and nobody uses after it; else scenarios share one
         outside             to be run beside the host, with HOST set for tests/host: to reboot it, say
         with=PKG,PKG        Debian packages in the host; implies own-host
+        two-hosts           to be run beside two hosts, HOST and OTHER_HOST, both with the folder SHARED (from outside) at /srv/shared;
+                            implies outside and own-host
         deadline=SECONDS    180 unless told
 
 A shared host is made anew after a scenario that failed or left a guest, a definition or a unit of its own behind.
@@ -18,8 +20,10 @@ import json
 import os
 import re
 import signal
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +32,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 SOURCE_IN_HOST = "/usr/src/virtbus"
 HOST = SOURCE / "tests" / "host"
 NOT_SCENARIOS = ("run", "leftovers", "compare-domain-xml", "virsh-table")
-WISHES = ("outside", "own-host", "reference")
+WISHES = ("outside", "own-host", "reference", "two-hosts")
 DEADLINE = 180
 CANNOT = 77
 JOURNAL_LINES = 60
@@ -44,14 +48,18 @@ class Suite:
     environment: tuple = ()   # NAME=VALUE for each scenario
     identifiers: tuple = ("virtqemud", "systemd")  # whose journal is shown with a failure
 
-    def call(self, *arguments, **options):
-        """Runs tests/host for this suite's host."""
-        return subprocess.run([HOST, *arguments], env={**os.environ, "HOST": self.host}, stdin=subprocess.DEVNULL, check=False, text=True,
-                              errors="replace", **options)
+    @property
+    def other_host(self):
+        return f"{self.host}-other"
 
-    def ask(self, *arguments):
+    def call(self, *arguments, host=None, **options):
+        """Runs tests/host for this suite's host, or another one."""
+        return subprocess.run([HOST, *arguments], env={**os.environ, "HOST": host or self.host}, stdin=subprocess.DEVNULL, check=False,
+                              text=True, errors="replace", **options)
+
+    def ask(self, *arguments, **options):
         """The same, for what it prints."""
-        return self.call(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return self.call(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
 
     def in_host(self, name):
         return f"{SOURCE_IN_HOST}/{self.folder.relative_to(SOURCE)}/{name}"
@@ -63,11 +71,12 @@ class Scenario:
         head = path.read_text(encoding="utf-8").splitlines()[:15]
         words = [word for line in head for word in line.partition("# scenario:")[2].split()]
         self.wishes = {word for word in words if word in WISHES}
-        self.outside = "outside" in words
+        self.two_hosts = "two-hosts" in words
+        self.outside = "outside" in words or self.two_hosts
         options = dict(word.split("=", 1) for word in words if "=" in word)
         self.packages = options.pop("with", None)
         self.deadline = int(options.pop("deadline", DEADLINE))
-        self.own_host = "own-host" in words or self.packages is not None
+        self.own_host = "own-host" in words or self.packages is not None or self.two_hosts
         unknown = [word for word in words if word not in WISHES and "=" not in word] + list(options)
         if unknown:
             raise SystemExit(f"{path}: no such wish: {unknown[0]}")
@@ -79,20 +88,33 @@ class SharedHost:
     def __init__(self, suite):
         self.suite = suite
         self.is_up = False
+        self.shared = None  # the folder of two hosts
 
     def need(self, scenario):
         if self.is_up and not scenario.own_host:
             return ""
         self.drop()
         packages = ",".join(words for words in (self.suite.packages, scenario.packages) if words)
-        result = self.suite.ask("up", *(["--with", packages] if packages else []))
-        self.is_up = True  # as far as it came
+        wishes = ["--with", packages] if packages else []
+        if scenario.two_hosts:
+            self.shared = tempfile.mkdtemp(prefix="virtbus-shared-")
+            os.chmod(self.shared, 0o755)
+            wishes += ["--bind", f"{self.shared}:/srv/shared"]
+        self.is_up = True  # as far as it comes
+        problem = self.boot(self.suite.host, wishes)
+        return problem or (self.boot(self.suite.other_host, wishes) if scenario.two_hosts else "")
+
+    def boot(self, host, wishes):
+        result = self.suite.ask("up", *wishes, host=host)
         return "" if result.returncode == 0 else result.stdout or "the host did not come up"
 
     def drop(self):
         if self.is_up:
             self.suite.call("down")
-        self.is_up = False
+        if self.shared:
+            self.suite.call("down", host=self.suite.other_host)
+            shutil.rmtree(self.shared)
+        self.is_up, self.shared = False, None
 
     def journal(self):
         command = ["journalctl", "--boot", "--no-pager", f"--lines={JOURNAL_LINES}", "--output=short-precise",
@@ -104,13 +126,16 @@ class SharedHost:
         return self.suite.ask("run", f"{SOURCE_IN_HOST}/tests/system/leftovers").stdout
 
 
-def execute(suite, scenario):
+def execute(suite, scenario, shared):
     """Runs it up to its deadline; returns its exit status, None if it was ended, and what it printed."""
+    environment = {**os.environ, "HOST": suite.host}
+    if shared.shared:
+        environment |= {"OTHER_HOST": suite.other_host, "SHARED": shared.shared}
     if scenario.outside:
         command = [scenario.path]
     else:
         command = [HOST, "run", "env", *suite.environment, suite.in_host(scenario.name)]
-    with subprocess.Popen(command, env={**os.environ, "HOST": suite.host}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, start_new_session=True) as process:
         try:
             output, _ = process.communicate(timeout=scenario.deadline)
@@ -141,7 +166,7 @@ def run(scenario, shared):
     if problem:
         shared.drop()
         return [{"name": scenario.name, "good": False, "log": problem}]
-    status, output = execute(shared.suite, scenario)
+    status, output = execute(shared.suite, scenario, shared)
     results, good = results_of(scenario, status, output)
     if good and not scenario.own_host:
         left = shared.leftovers()
@@ -177,6 +202,7 @@ def run_all(suite, wanted):
         for scenario in wanted:
             results += [{"scenario": scenario.name, **result} for result in run(scenario, shared)]
     finally:
+        shared.drop()
         suite.call("down")
     return results
 
