@@ -297,10 +297,18 @@ static void check_end(Log *log) {
         log->ended(log, log->userdata);
 }
 
+/* Edge-triggered: sd-event serves one source in a turn of the loop, and of thousands that are ready it would collect all anew in each. What is left
+ * is asked for again. */
+#define EVENTS (EPOLLIN | EPOLLET)
+
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Log *log = userdata;
+        int enabled = SD_EVENT_ON;
 
         (void) turn(log);
+        (void) sd_event_source_get_enabled(source, &enabled);
+        if (enabled != SD_EVENT_OFF && available(log) > 0)
+                return sd_event_source_set_io_events(source, EVENTS);
         if (revents & (EPOLLHUP | EPOLLERR))
                 check_end(log);
         return 0;
@@ -338,7 +346,7 @@ int log_new(Log **ret, LogContext *context, LogSpec *spec, int pipe_fd, LogEnded
         r = log_files_open(&log->files);
         if (r < 0)
                 return r;
-        r = sd_event_add_io(context->event, &log->io, pipe_fd, EPOLLIN, on_io, log);
+        r = sd_event_add_io(context->event, &log->io, pipe_fd, EVENTS, on_io, log);
         if (r < 0)
                 return r;
         *ret = g_steal_pointer(&log);
