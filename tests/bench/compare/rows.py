@@ -70,6 +70,7 @@ def all_rows():
     bus = "Peer.Ping between two programs of plain sd-bus"
     qemu = "bare QEMU, to its first QMP answer"
     files = "write, sync, rename, sync the folder"
+    disk = "dd with fsync of as many files of the same size, side by side"
     vtables = "plain sd-bus vtables, 14 properties each"
     rows = [
         Row("ping", "a ping", limit=bus),
@@ -107,6 +108,10 @@ def all_rows():
         Row("classic-cold", "classic: virsh list, every daemon cold", target=("x libvirt", 1.0)),
         Row("classic-event", "classic: suspend, to its event", target=("x libvirt", 1.0)),
         Row("classic-memory", "classic: memory of one more client", unit="bytes", target=("x libvirt", 1.0)),
+        # The host goes down.
+        Row("save-1", "shutdown: save 1 guest of 64 MiB", target=("x libvirt", 1.0), limit=disk),
+        Row("save-8", "shutdown: save 8", target=("x limit", 2.0), limit=disk),
+        Row("save-32", "shutdown: save 32", target=("x limit", 2.0), limit=disk),
         Row("many-create", "stand-in: start, each of 1000", quantile=None),
         Row("many-list", "stand-in: list of 1000 guests"),
         Row("many-stats", "stand-in: all figures of 1000"),

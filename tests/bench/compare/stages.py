@@ -2,6 +2,7 @@
 """How the rows are measured. Each stage sets something up in both hosts, measures its rows there, in turns (A B A B), and clears
 up. A row that was not asked for is left out, and with the last of its rows a stage."""
 
+import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -264,6 +265,23 @@ def classic_event(bench):
     bench.everywhere(CLASSIC, "destroy", FIRST_GUEST)
 
 
+SAVED_AT_ONCE = (1, 8, 32)
+
+
+def saves(bench):
+    """Guests are saved as when the host goes down: by virtqemud itself, and by libvirt-guests.sh."""
+    for count in SAVED_AT_ONCE:
+        row = bench.rows[f"save-{count}"]
+        if not bench.any(row.name):
+            continue
+        for _ in range(3):
+            for system in bench.present(*DAEMONS):
+                answer = json.loads(system.host.run(f"{INSIDE}/tests/bench/host/save-guests", system.name, str(count)))
+                row.add(system.name, [answer["us"]])
+                if system.name == "virtbus":
+                    row.add("bare", [answer["limit-us"]])
+
+
 def many(bench):
     """1000 guests of a stand-in emulator that only speaks QMP; virtbus alone."""
     if not bench.present("virtbus"):
@@ -291,6 +309,7 @@ STAGES = {
     classic_calls: ("classic-connect", "classic-state", "classic-state-p99", "classic-parallel", "classic-memory", "classic-cold"),
     classic_thousand: ("classic-list-1000", "classic-stats-1000"),
     classic_event: ("classic-event",),
+    saves: tuple(f"save-{count}" for count in SAVED_AT_ONCE),
     many: ("many-create", "many-list", "many-stats", "many-memory", "many-restart", "many-destroy"),
 }
 
