@@ -116,6 +116,7 @@ static int save(Change *change, VbDomain *domain, sd_bus_error *reterr) {
 static const char *const tuning_words[] = {
         [VB_RESOURCE_VCPU_PIN] = "vcpu-pin",
         [VB_RESOURCE_EMULATOR_PIN] = "emulator-pin",
+        [VB_RESOURCE_IOTHREAD_PIN] = "iothread-pin",
         [VB_RESOURCE_CPU_TUNING] = "cpu",
         [VB_RESOURCE_MEMORY_TUNING] = "memory",
         [VB_RESOURCE_BLOCK_TUNING] = "block",
@@ -130,7 +131,7 @@ static void tell_tuning(VbDomain *domain, VbResource resource, unsigned part) {
 
         if (!word)
                 return;
-        if (resource == VB_RESOURCE_VCPU_PIN)
+        if (resource == VB_RESOURCE_VCPU_PIN || resource == VB_RESOURCE_IOTHREAD_PIN)
                 (void) g_snprintf(number, sizeof(number), "%u", part);
         vb_domain1_emit_tuning_changed(&domain->object, word,
                                        resource == VB_RESOURCE_DISK_TUNING ? domain->live->disks.items[part]->target : number);

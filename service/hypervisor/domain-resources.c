@@ -161,26 +161,6 @@ int vb_domain_on_get_emulator_affinity(VbCall *call, VbObject *object, const VbD
         return vb_domain1_reply_get_emulator_affinity(call, vb_tuning_emulator_cpus(definition) ?: all);
 }
 
-/* They go where the emulator goes. */
-int vb_domain_on_list_io_threads(VbCall *call, VbObject *object, const VbDomain1ListIoThreadsArgs *args, sd_bus_error *reterr) {
-        g_autofree char *all = vb_host_online_cpus(vb_domain_of(object)->hypervisor->host_root);
-        g_autoptr(sd_bus_message) reply = NULL;
-        const VbDomainDefinition *definition;
-        int r;
-
-        r = vb_domain_choose_definition(vb_domain_of(object), args->options.live, args->options.config, &definition, reterr);
-        if (r < 0)
-                return r;
-        r = vb_call_new_reply(call, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(us)");
-        for (uint32_t i = 1; r >= 0 && i <= definition->iothreads; i++)
-                r = sd_bus_message_append(reply, "(us)", i, vb_tuning_emulator_cpus(definition) ?: all);
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : vb_call_send_reply(call, reply);
-}
-
 /* --- what the host gives -------------------------------------------------------------------------------------------- */
 
 #define DEFINE_EDIT(name, Args, expression)                                                                           \

@@ -46,6 +46,8 @@ typedef enum VbResource {
         VB_RESOURCE_VCPUS,         /* how many it has */
         VB_RESOURCE_VCPU_PIN,      /* part: the vCPU's number */
         VB_RESOURCE_EMULATOR_PIN,
+        VB_RESOURCE_IOTHREADS,     /* part: the number of the one that is there, or is there no more */
+        VB_RESOURCE_IOTHREAD_PIN,  /* part: its number */
         VB_RESOURCE_CPU_TUNING,
         VB_RESOURCE_MEMORY_TUNING,
         VB_RESOURCE_BLOCK_TUNING,

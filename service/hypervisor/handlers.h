@@ -66,6 +66,10 @@ int vb_domain_on_get_emulator_affinity(VbCall *call, VbObject *object, const VbD
                                        sd_bus_error *reterr);
 int vb_domain_on_list_io_threads(VbCall *call, VbObject *object, const VbDomain1ListIoThreadsArgs *args,
                                  sd_bus_error *reterr);
+int vb_domain_on_add_io_thread(VbCall *call, VbObject *object, const VbDomain1AddIoThreadArgs *args, sd_bus_error *reterr);
+int vb_domain_on_remove_io_thread(VbCall *call, VbObject *object, const VbDomain1RemoveIoThreadArgs *args,
+                                  sd_bus_error *reterr);
+int vb_domain_on_pin_io_thread(VbCall *call, VbObject *object, const VbDomain1PinIoThreadArgs *args, sd_bus_error *reterr);
 int vb_domain_on_set_cpu_tuning(VbCall *call, VbObject *object, const VbDomain1SetCpuTuningArgs *args,
                                 sd_bus_error *reterr);
 int vb_domain_on_set_memory_tuning(VbCall *call, VbObject *object, const VbDomain1SetMemoryTuningArgs *args,

@@ -200,6 +200,47 @@ int vb_tuning_pin_emulator(VbDomainDefinition *definition, const char *cpus, sd_
         return 0;
 }
 
+static size_t find_iothread_pin(const VbCputune *tune, uint32_t id) {
+        size_t i = 0;
+
+        while (i < tune->iothreadpins.n && tune->iothreadpins.items[i]->iothread.value != id)
+                i++;
+        return i;
+}
+
+int vb_tuning_pin_iothread(VbDomainDefinition *definition, uint32_t id, const char *cpus, sd_bus_error *reterr) {
+        VbCputune *tune;
+        VbIothreadPin *pin;
+        char *list;
+        size_t i;
+        int r;
+
+        r = parse_cpus(cpus, &list, reterr);
+        if (r < 0)
+                return r;
+        tune = need_cputune(definition);
+        i = find_iothread_pin(tune, id);
+        if (i < tune->iothreadpins.n) {
+                pin = VB_LIST_STEAL(&tune->iothreadpins, i);
+                g_free(pin->cpuset);
+                g_free(pin);
+        }
+        if (list) {
+                pin = g_new(VbIothreadPin, 1);
+                *pin = (VbIothreadPin){ .iothread = VB_OPT(id), .cpuset = list };
+                VB_LIST_APPEND(&tune->iothreadpins, pin);
+        }
+        vb_domain_definition_tidy(definition);
+        return 0;
+}
+
+const char *vb_tuning_iothread_cpus(const VbDomainDefinition *definition, uint32_t id) {
+        const VbCputune *tune = definition->cputune;
+        size_t i = tune ? find_iothread_pin(tune, id) : 0;
+
+        return tune && i < tune->iothreadpins.n ? tune->iothreadpins.items[i]->cpuset : definition->vcpu_cpuset;
+}
+
 const char *vb_tuning_vcpu_cpus(const VbDomainDefinition *definition, uint32_t vcpu) {
         const VbCputune *tune = definition->cputune;
         size_t i = tune ? find_pin(tune, vcpu) : 0;

@@ -26,9 +26,11 @@ VB_MUST_USE int vb_tuning_enable_vcpus(VbDomainDefinition *definition, const cha
 
 /* cpus "" takes the pin away. */
 VB_MUST_USE int vb_tuning_pin_vcpu(VbDomainDefinition *definition, uint32_t vcpu, const char *cpus, sd_bus_error *reterr);
+VB_MUST_USE int vb_tuning_pin_iothread(VbDomainDefinition *definition, uint32_t id, const char *cpus, sd_bus_error *reterr);
 VB_MUST_USE int vb_tuning_pin_emulator(VbDomainDefinition *definition, const char *cpus, sd_bus_error *reterr);
-/* Which CPUs of the host a vCPU, or the emulator, may use; NULL: all. Borrowed. */
+/* Which CPUs of the host a vCPU, an I/O thread, or the emulator, may use; NULL: all. Borrowed. */
 const char *vb_tuning_vcpu_cpus(const VbDomainDefinition *definition, uint32_t vcpu);
+const char *vb_tuning_iothread_cpus(const VbDomainDefinition *definition, uint32_t id);
 const char *vb_tuning_emulator_cpus(const VbDomainDefinition *definition);
 
 VB_MUST_USE int vb_tuning_set_cpu(VbDomainDefinition *definition, const VbDomain1SetCpuTuningArgs *args, sd_bus_error *reterr);

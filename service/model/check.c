@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "model/domain.h"
+#include "model/iothreads.h"
 #include "model/vcpus.h"
 
 #define MEMORY_MAX_KIB (UINT64_C(1) << 40) /* 1 PiB */
@@ -352,7 +353,7 @@ static int check_leases(const VbDomainDefinition *definition, sd_bus_error *rete
 
 int vb_domain_definition_check(const VbDomainDefinition *definition, sd_bus_error *reterr) {
         static int (*const checks[])(const VbDomainDefinition *, sd_bus_error *) = {
-                check_text, check_sizes, vb_vcpus_check, check_topology, check_pins, check_os, check_actions, check_disks,
+                check_text, check_sizes, vb_vcpus_check, vb_iothreads_check, check_topology, check_pins, check_os, check_actions, check_disks,
                 check_controllers, check_leases, check_devices, check_macs, check_displays, check_audio,
         };
         int r;

@@ -202,11 +202,12 @@ static const VbXmlRow driver_rows[] = {
         VB_XML_ATTRIBUTE("event_idx", VB_XML_ON_OFF, F(event_idx)),
         VB_XML_ATTRIBUTE("copy_on_read", VB_XML_ON_OFF, F(copy_on_read)),
         VB_XML_ATTRIBUTE("discard", VB_XML_ENUM(vb_disk_discard), F(discard)),
+        VB_XML_ATTRIBUTE("iothread", VB_XML_UINT, F(iothread), VB_XML_RANGE(1, UINT32_MAX)),
         VB_XML_ATTRIBUTE("detect_zeroes", VB_XML_ENUM(vb_disk_detect_zeroes), F(detect_zeroes)),
         VB_XML_ATTRIBUTE("queues", VB_XML_UINT, F(queues), VB_XML_RANGE(1, 1024)),
         VB_XML_ATTRIBUTE("queue_size", VB_XML_UINT, F(queue_size), VB_XML_RANGE(1, 1024)),
         VB_VIRTIO_OPTION_ROWS(VbDisk),
-        VB_XML_UNBUILT_ATTRIBUTES("iothread discard_no_unref"),
+        VB_XML_UNBUILT_ATTRIBUTES("discard_no_unref"),
         VB_XML_UNBUILT_ELEMENTS("metadata_cache iothreads"),
         {},
 };

@@ -200,6 +200,7 @@ typedef struct VbDisk {
         VbDiskDetectZeroes detect_zeroes;
         uint32_t queues;
         uint32_t queue_size;
+        uint32_t iothread; /* 0: the emulator's own loop */
         VbVirtioOptions virtio;
 
         /* <source>; no path is an empty drive */

@@ -82,6 +82,11 @@ static const VbXmlRow vcpus_rows[] = {
         {},
 };
 
+static const VbXmlRow iothreadids_rows[] = {
+        VB_XML_LIST("iothread", vb_iothread_table, F(iothread_ids), .max = VB_DOMAIN_IOTHREADS_MAX),
+        {},
+};
+
 static const VbXmlRow suspend_to_mem_rows[] = {
         VB_XML_ATTRIBUTE("enabled", VB_XML_YES_NO, F(suspend_to_mem)),
         {},
@@ -150,6 +155,7 @@ static const VbXmlRow domain_rows[] = {
         VB_XML_GROUP("vcpu", vcpu_rows),
         VB_XML_GROUP("vcpus", vcpus_rows),
         VB_XML_VALUE("iothreads", VB_XML_UINT, F(iothreads), VB_XML_RANGE(0, VB_DOMAIN_IOTHREADS_MAX)),
+        VB_XML_GROUP("iothreadids", iothreadids_rows),
         VB_XML_SINGLE("cputune", vb_cputune_table, F(cputune)),
         VB_XML_SINGLE("numatune", vb_numatune_table, F(numatune)),
         VB_XML_SINGLE("sysinfo", vb_sysinfo_table, F(sysinfo)),
@@ -167,7 +173,7 @@ static const VbXmlRow domain_rows[] = {
         VB_XML_GROUP("virtbus:owner", owner_rows, .flags = VB_XML_PRIVATE_ONLY,
                      .namespace_uri = VIRTBUS_NAMESPACE),
         VB_XML_UNBUILT_ELEMENTS(
-                "genid maxMemory memoryBacking iothreadids defaultiothread resource "
+                "genid maxMemory memoryBacking defaultiothread resource "
                 "bootloader bootloader_args idmap keywrap launchSecurity on_lockfailure perf seclabel "
                 "throttlegroups"),
         { .kind = VB_XML_KIND_UNBUILT_ELEMENTS,
@@ -200,6 +206,8 @@ static int domain_finish(void *item, VbXmlReader *reader) {
         if (definition->vcpus_current.set && definition->vcpus_current.value == definition->vcpus)
                 definition->vcpus_current = (VbOptUint) {};
         r = vb_vcpus_finish(definition, reader);
+        if (r >= 0)
+                r = vb_iothreads_finish(definition, reader);
         if (r < 0)
                 return r;
         if (definition->vcpu_placement == VB_VCPU_PLACEMENT_ABSENT)

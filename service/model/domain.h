@@ -164,6 +164,17 @@ typedef struct VbVcpuPin {
         char *cpuset; /* "0-3,7" */
 } VbVcpuPin;
 
+typedef struct VbIothreadPin {
+        VbOptUint iothread;
+        char *cpuset;
+} VbIothreadPin;
+
+/* <iothreadids><iothread>; see model/iothreads.h. */
+typedef struct VbIothread {
+        VbOptUint id;
+        VbOptUint pool_min, pool_max; /* helpers that it may have */
+} VbIothread;
+
 /* <cputune>; the scope's properties. Periods and quotas in microseconds. */
 typedef struct VbCputune {
         uint64_t shares; /* 0: not given */
@@ -175,6 +186,7 @@ typedef struct VbCputune {
         int64_t emulator_quota;
         VB_LIST(VbVcpuPin) vcpupins;
         char *emulatorpin;
+        VB_LIST(VbIothreadPin) iothreadpins;
 } VbCputune;
 
 /* <memtune>, KiB; 0: not given. */
@@ -250,7 +262,8 @@ typedef struct VbDomainDefinition {
         VB_LIST(VbVcpu) vcpu_list; /* all that there can be, by number; or none, where nothing is said of single ones */
         char *vcpu_cpuset;
         VbVcpuPlacement vcpu_placement;
-        uint32_t iothreads; /* threads of the emulator that disks may be given to, "iothread1" and so on */
+        uint32_t iothreads; /* how many threads of the emulator there are that disks may be given to */
+        VB_LIST(VbIothread) iothread_ids; /* all of them; or none, where nothing is said of single ones */
         VbCputune *cputune;   /* or NULL */
         VbNumatune *numatune; /* or NULL */
 

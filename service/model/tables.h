@@ -15,6 +15,7 @@ extern const VbXmlRow vb_clock_rows[]; /* of VbDomainDefinition */
 extern const VbXmlRow vb_os_rows[];    /* of VbDomainDefinition */
 extern const VbXmlTable vb_sysinfo_table;
 extern const VbXmlTable vb_vcpu_table;
+extern const VbXmlTable vb_iothread_table;
 extern const VbXmlTable vb_cputune_table;
 extern const VbXmlTable vb_memtune_table;
 extern const VbXmlTable vb_blkiotune_table;
@@ -50,6 +51,9 @@ void vb_controllers_arrange(VbDomainDefinition *definition);
 
 /* Completes <vcpus>, if it is there. */
 int vb_vcpus_finish(VbDomainDefinition *definition, VbXmlReader *reader);
+
+/* Completes <iothreadids>, if it is there. */
+int vb_iothreads_finish(VbDomainDefinition *definition, VbXmlReader *reader);
 
 /* A set of host CPUs, "0-3,7"; stored as a string in the shortest notation. */
 extern const VbXmlType vb_xml_type_cpuset;

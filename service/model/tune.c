@@ -121,6 +121,15 @@ static const VbXmlRow vcpupin_rows[] = {
 
 static const VbXmlTable vcpupin_table = { "vcpupin", sizeof(VbVcpuPin), vcpupin_rows };
 
+static const VbXmlRow iothreadpin_rows[] = {
+        VB_XML_ATTRIBUTE("iothread", VB_XML_OPT_UINT, VB_XML_FIELD(VbIothreadPin, iothread), .flags = VB_XML_REQUIRED,
+                         VB_XML_RANGE(1, UINT32_MAX)),
+        VB_XML_ATTRIBUTE("cpuset", VB_XML_CPUSET, VB_XML_FIELD(VbIothreadPin, cpuset), .flags = VB_XML_REQUIRED),
+        {},
+};
+
+static const VbXmlTable iothreadpin_table = { "iothreadpin", sizeof(VbIothreadPin), iothreadpin_rows };
+
 static const VbXmlRow emulatorpin_rows[] = {
         VB_XML_ATTRIBUTE("cpuset", VB_XML_CPUSET, C(emulatorpin), .flags = VB_XML_REQUIRED),
         {},
@@ -136,7 +145,8 @@ static const VbXmlRow cputune_rows[] = {
         VB_XML_VALUE("emulator_quota", QUOTA, C(emulator_quota)),
         VB_XML_LIST("vcpupin", vcpupin_table, C(vcpupins), .max = VB_DOMAIN_VCPUS_MAX),
         VB_XML_GROUP("emulatorpin", emulatorpin_rows),
-        VB_XML_UNBUILT_ELEMENTS("iothread_period iothread_quota iothreadpin vcpusched iothreadsched "
+        VB_XML_LIST("iothreadpin", iothreadpin_table, C(iothreadpins), .max = VB_DOMAIN_IOTHREADS_MAX),
+        VB_XML_UNBUILT_ELEMENTS("iothread_period iothread_quota vcpusched iothreadsched "
                                 "emulatorsched cachetune memorytune"),
         {},
 };
@@ -244,6 +254,8 @@ static void forget_unset(VbList *list) {
 void vb_domain_definition_tidy(VbDomainDefinition *definition) {
         if (definition->cputune)
                 forget_unset((VbList *) &definition->cputune->vcpupins);
+        if (definition->cputune)
+                forget_unset((VbList *) &definition->cputune->iothreadpins);
         if (definition->blkiotune)
                 forget_unset((VbList *) &definition->blkiotune->devices);
         drop_if_unset(&vb_cputune_table, &definition->cputune);

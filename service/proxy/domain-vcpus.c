@@ -200,6 +200,10 @@ int proxy_remote_domain_pin_vcpu_flags(ProxyCall *call, const RpcRemoteDomainPin
         return pin(call, &args->dom, "PinVCPU", &args->vcpu, &args->cpumap, args->flags, reterr);
 }
 
+int proxy_remote_domain_pin_iothread(ProxyCall *call, const RpcRemoteDomainPinIothreadArgs *args, sd_bus_error *reterr) {
+        return pin(call, &args->dom, "PinIOThread", &args->iothreads_id, &args->cpumap, args->flags, reterr);
+}
+
 int proxy_remote_domain_pin_emulator(ProxyCall *call, const RpcRemoteDomainPinEmulatorArgs *args, sd_bus_error *reterr) {
         return pin(call, &args->dom, "PinEmulator", NULL, &args->cpumap, args->flags, reterr);
 }

@@ -186,11 +186,28 @@ static int read_vcpu_pin(const Question *question, sd_bus_message *answer, Param
         return r;
 }
 
+static int read_iothread_pin(const Question *question, sd_bus_message *answer, Params *params) {
+        uint32_t wanted = (uint32_t) strtoul(question->part, NULL, 10), id;
+        const char *affinity;
+        char field[FIELD_SIZE];
+        int r;
+
+        r = sd_bus_message_enter_container(answer, 'a', "(us)");
+        while (r >= 0 && (r = sd_bus_message_read(answer, "(us)", &id, &affinity)) > 0) {
+                if (id != wanted)
+                        continue;
+                (void) g_snprintf(field, sizeof(field), VIR_DOMAIN_TUNABLE_CPU_IOTHREADSPIN, id);
+                add_text(params, field, affinity);
+        }
+        return r;
+}
+
 /* What the classic event knows; limits of memory, block devices and nodes it does not. */
 static const Source sources[] = {
         { "cpu", "GetCPUTuning", false, read_cpu },
         { "disk", "GetDiskTuning", true, read_disk },
         { "emulator-pin", "GetEmulatorAffinity", false, read_emulator_pin },
+        { "iothread-pin", "ListIOThreads", false, read_iothread_pin },
         { "vcpu-pin", "ListVCPUs", false, read_vcpu_pin },
 };
 

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "hypervisor/tuning.h"
 #include "qemu/ask.h"
+#include "qemu/iothreads.h"
 #include "qemu/resource-limits.h"
 #include "qemu/vcpus.h"
 
@@ -75,14 +76,17 @@ static int apply_vcpu_pin(QemuDomain *qemu, const VbDomainDefinition *wanted, un
 
 static int apply_emulator_pin(QemuDomain *qemu, const VbDomainDefinition *wanted, unsigned part, sd_bus_error *reterr) {
         const char *cpus = vb_tuning_emulator_cpus(wanted);
+        int r;
 
         if (!qemu->process || !qemu->vcpu_threads)
                 return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE, "domain '%s': its emulator's threads are not known yet",
                                          wanted->name);
-        return pinned(qemu, "the emulator", cpus,
-                      qemu_limits_pin_emulator(vb_process_get_pid(qemu->process), (const pid_t *) (void *) qemu->vcpu_threads->data,
-                                               qemu->vcpu_threads->len, cpus),
-                      reterr);
+        r = qemu_limits_pin_emulator(vb_process_get_pid(qemu->process), (const pid_t *) (void *) qemu->vcpu_threads->data,
+                                     qemu->vcpu_threads->len, cpus);
+        /* These have places of their own. */
+        if (r >= 0 && qemu_iothreads_pin(qemu, wanted, reterr) < 0)
+                return -EINVAL;
+        return pinned(qemu, "the emulator", cpus, r, reterr);
 }
 
 /* --- by the scope --------------------------------------------------------------------------------------------------- */
@@ -138,6 +142,8 @@ int qemu_apply(VbDomain *domain, VbResource what, const VbDomainDefinition *want
                 [VB_RESOURCE_VCPUS] = apply_vcpus,
                 [VB_RESOURCE_VCPU_PIN] = apply_vcpu_pin,
                 [VB_RESOURCE_EMULATOR_PIN] = apply_emulator_pin,
+                [VB_RESOURCE_IOTHREADS] = qemu_apply_iothreads,
+                [VB_RESOURCE_IOTHREAD_PIN] = qemu_apply_iothread_pin,
                 [VB_RESOURCE_CPU_TUNING] = apply_cpu,
                 [VB_RESOURCE_MEMORY_TUNING] = apply_limits,
                 [VB_RESOURCE_BLOCK_TUNING] = apply_block,

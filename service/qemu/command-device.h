@@ -125,3 +125,6 @@ VbJson *qemu_block_find_device(VbJson *list, const char *alias);
 VbJson *qemu_interface_netdev(const VbInterface *interface, const char *fds, const char *vhost_fds);
 
 VbJson *qemu_rng_backend(const VbRng *rng, const char *filename);
+
+/* An I/O thread: for -object and object-add. */
+VbJson *qemu_iothread_object(const VbDomainDefinition *definition, uint32_t id);

@@ -179,6 +179,8 @@ static void add_identity(VbJson *device, const VbDisk *disk) {
 static void add_virtio_blk_options(VbJson *device, const VbDisk *disk) {
         add_number_if_given(device, "num-queues", disk->queues);
         add_number_if_given(device, "queue-size", disk->queue_size);
+        if (disk->iothread > 0)
+                qemu_json_addf(device, "iothread", "iothread%u", disk->iothread);
         qemu_device_add_tristate(device, "ioeventfd", disk->ioeventfd);
         qemu_device_add_tristate(device, "event_idx", disk->event_idx);
         qemu_device_add_virtio(device, &disk->virtio);

@@ -3,6 +3,8 @@
 #include "qemu/command-build.h"
 
 #include "base/error.h"
+#include "model/iothreads.h"
+#include "qemu/command-device.h"
 
 static void add_switch_if_given(GString *options, const char *key, VbTristate value) {
         if (value != VB_TRISTATE_ABSENT)
@@ -235,13 +237,24 @@ static void build_globals(QemuBuild *build) {
                 qemu_build_add(build, "-global", "driver=cfi.pflash01,property=secure,value=on");
 }
 
+VbJson *qemu_iothread_object(const VbDomainDefinition *definition, uint32_t id) {
+        const VbIothread *thread = vb_iothread_find(definition, id);
+        g_autofree char *name = g_strdup_printf("iothread%u", id);
+        VbJson *object = qemu_json_new_object("iothread", name);
+
+        if (thread && thread->pool_min.set)
+                qemu_json_add_number(object, "thread-pool-min", thread->pool_min.value);
+        if (thread && thread->pool_max.set)
+                qemu_json_add_number(object, "thread-pool-max", thread->pool_max.value);
+        return object;
+}
+
 /* They wait for disks to be given to them. */
 static void build_iothreads(QemuBuild *build) {
-        for (uint32_t i = 1; i <= build->context.definition->iothreads; i++) {
-                g_autofree char *id = g_strdup_printf("iothread%u", i);
+        const VbDomainDefinition *definition = build->context.definition;
 
-                qemu_build_add_json(build, "-object", qemu_json_new_object("iothread", id));
-        }
+        for (uint32_t i = 0; i < definition->iothreads; i++)
+                qemu_build_add_json(build, "-object", qemu_iothread_object(definition, vb_iothread_id(definition, i)));
 }
 
 int qemu_build_machine(QemuBuild *build, sd_bus_error *reterr) {

@@ -56,6 +56,7 @@ void qemu_domain_reset(QemuDomain *qemu) {
         (void) vb_process_free(qemu->tpm);
         (void) qemu_capabilities_unref(qemu->capabilities);
         g_clear_pointer(&qemu->vcpu_threads, g_array_unref);
+        g_clear_pointer(&qemu->iothreads, g_array_unref);
         g_free(qemu->run_dir);
         g_free(qemu->machine);
         g_free(qemu->unit);

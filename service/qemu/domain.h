@@ -41,6 +41,12 @@ typedef struct QemuMonitorWatch {
 /* The monitor's socket in the guest's run folder. */
 #define QEMU_MONITOR_SOCKET "monitor.sock"
 
+/* One of the emulator's threads for disks. */
+typedef struct QemuIothread {
+        uint32_t id;
+        pid_t thread;
+} QemuIothread;
+
 struct QemuDomain {
         VbDomain *domain;
         QemuDriver *driver;
@@ -92,6 +98,7 @@ struct QemuDomain {
         QemuStats stats;
 
         /* known from the emulator */
+        GArray *iothreads;    /* of QemuIothread */
         GArray *vcpu_threads; /* of pid_t, by vCPU; 0: it is not there */
 };
 

@@ -12,6 +12,7 @@
 #include "qemu/events.h"
 #include "qemu/go-on.h"
 #include "qemu/guest-clock.h"
+#include "qemu/iothreads.h"
 #include "qemu/json.h"
 #include "qemu/plug.h"
 #include "qemu/state-file.h"
@@ -74,6 +75,11 @@ static void on_vcpus(QmpMonitor *monitor, const QmpReply *reply, void *userdata)
                 qemu_vcpus_take(userdata, reply->result);
 }
 
+static void on_iothreads(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
+        if (reply->r >= 0)
+                qemu_iothreads_take(userdata, reply->result);
+}
+
 static void on_chardevs(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
         if (reply->r >= 0)
                 qemu_domain_take_chardevs(userdata, reply->result);
@@ -84,6 +90,7 @@ static void on_ready(QemuDomain *qemu) {
 
         (void) qmp_monitor_send(monitor, "query-chardev", NULL, on_chardevs, qemu, QUERY_TIMEOUT_USEC);
         (void) qmp_monitor_send(monitor, "query-cpus-fast", NULL, on_vcpus, qemu, QUERY_TIMEOUT_USEC);
+        (void) qmp_monitor_send(monitor, "query-iothreads", NULL, on_iothreads, qemu, QUERY_TIMEOUT_USEC);
         (void) qmp_monitor_send(monitor, "query-balloon", NULL, on_balloon, qemu, QUERY_TIMEOUT_USEC);
         (void) qmp_monitor_send(monitor, "query-status", NULL, on_status, qemu, QUERY_TIMEOUT_USEC);
         if (qemu->goes_on)

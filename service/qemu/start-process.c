@@ -14,6 +14,7 @@
 #include "model/vcpus.h"
 #include "qemu/agent-link.h"
 #include "qemu/last-words.h"
+#include "qemu/iothreads.h"
 #include "qemu/leave.h"
 #include "qemu/live.h"
 #include "qemu/logs.h"
@@ -332,6 +333,8 @@ static void pin_threads(QemuStart *start) {
         if (vcpus)
                 r = qemu_limits_pin(qemu_start_live(start), vb_process_get_pid(start->qemu->process),
                                     (const pid_t *) vcpus->data, vcpus->len, &error);
+        if (r >= 0)
+                r = qemu_iothreads_pin(start->qemu, qemu_start_live(start), &error);
         vb_operation_step_done(start->operation, r, &error);
 }
 
@@ -369,6 +372,15 @@ static void on_vcpus(QmpMonitor *monitor, const QmpReply *reply, void *userdata)
 
         if (reply->r >= 0)
                 qemu_vcpus_take(qemu, reply->result);
+        if (qemu->start)
+                take_reply(qemu->start, reply);
+}
+
+static void on_iothreads(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
+        QemuDomain *qemu = userdata;
+
+        if (reply->r >= 0)
+                qemu_iothreads_take(qemu, reply->result);
         if (qemu->start)
                 take_reply(qemu->start, reply);
 }
@@ -416,7 +428,8 @@ int qemu_start_set_up(VbOperation *operation, void *userdata, sd_bus_error *rete
 
         for (size_t i = 0; i < start->command->n_setup; i++)
                 send_set_up(start, &start->command->setup[i]);
-        start->replies += 2;
+        start->replies += 3;
+        (void) qmp_monitor_send(qemu->monitor, "query-iothreads", NULL, on_iothreads, qemu, COMMAND_TIMEOUT_USEC);
         r = learn_vcpus(start, reterr);
         if (r < 0)
                 return r;

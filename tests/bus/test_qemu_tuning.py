@@ -131,6 +131,63 @@ class Memory(TuningCase):
         self.assertNotIn("<stats", self.client.xml(path))
 
 
+class IOThreads(TuningCase):
+    DISK = ("<disk type='file'><driver name='qemu' type='raw' iothread='2'/><source file='{}'/><target dev='vda' bus='virtio'/></disk>")
+
+    def guest(self, more="<iothreads>2</iothreads>"):
+        image = self.bus.directory / "disk.raw"
+        image.write_bytes(bytes(1 << 20))
+        return self.web(start=True, vcpu=f"<vcpu>1</vcpu>{more}", devices=self.DISK.format(image))
+
+    def threads(self, path):
+        return {thread["id"]: thread["thread-id"] for thread in self.monitor(path, "query-iothreads")}
+
+    def numbers(self, path, options="{}"):
+        return [number for number, _cpus in self.of(path, "ListIOThreads", options)[0]]
+
+    def test_of_a_guest_that_runs(self):
+        path = self.guest()
+        self.assertEqual(set(self.threads(path)), {"iothread1", "iothread2"})
+        self.assertEqual(self.monitor(path, "qom-get", '{"path": "/machine/peripheral/virtio-disk0", "property": "iothread"}'),
+                         "/objects/iothread2")
+        self.set(path, "AddIOThread", f"(uint32 9, {BOTH})")
+        self.assertEqual((self.numbers(path), self.numbers(path, CONFIG)), ([1, 2, 9], [1, 2, 9]))
+        self.assertIn("iothread9", self.threads(path))
+        self.assertIn("<iothreads>3</iothreads>\n  <iothreadids>\n    <iothread id='1'/>", self.client.xml(path))
+
+        self.set(path, "PinIOThread", f"(uint32 9, '0', {LIVE})")
+        self.assertEqual(os.sched_getaffinity(self.threads(path)["iothread9"]), {0})
+        self.assertEqual(dict(self.of(path, "ListIOThreads", LIVE)[0])[9], "0")
+        everywhere = os.sched_getaffinity(self.threads(path)["iothread1"])
+        self.set(path, "PinEmulator", f"('0', {LIVE})")
+        self.assertEqual(os.sched_getaffinity(self.threads(path)["iothread1"]), everywhere)
+
+        self.qemud.restart()
+        self.set(path, "RemoveIOThread", f"(uint32 9, {BOTH})")
+        self.assertNotIn("iothread9", self.threads(path))
+        self.assertNotIn("iothreadpin", self.client.xml(path))
+        self.refuses(path, "RemoveIOThread", f"(uint32 2, {LIVE})", "InvalidArgument",
+                     "domain 'web': cannot remove IOThread 2 since it is being used by disk 'vda'")
+        self.refuses(path, "RemoveIOThread", f"(uint32 9, {LIVE})", "InvalidArgument",
+                     "domain 'web': cannot find IOThread '9' in iothreadids list")
+        self.refuses(path, "AddIOThread", f"(uint32 2, {LIVE})", "InvalidArgument",
+                     "domain 'web': an IOThread is already using iothread_id '2'")
+        self.refuses(path, "AddIOThread", f"(uint32 0, {LIVE})", "InvalidArgument", "I/O threads are numbered from 1")
+
+    def test_places_from_the_start(self):
+        path = self.guest("<iothreads>2</iothreads><iothreadids><iothread id='2' thread_pool_max='8'/></iothreadids>"
+                          "<cputune><emulatorpin cpuset='0'/><iothreadpin iothread='2' cpuset='0'/></cputune>")
+        threads = self.threads(path)
+        self.assertEqual(set(threads), {"iothread1", "iothread2"})
+        self.assertEqual(os.sched_getaffinity(threads["iothread2"]), {0})
+        self.assertEqual(len(os.sched_getaffinity(threads["iothread1"])), len(os.sched_getaffinity(0)))
+        self.assertEqual(self.monitor(path, "qom-get", '{"path": "/objects/iothread2", "property": "thread-pool-max"}'), 8)
+
+    def test_one_that_is_not_there(self):
+        text = xml("web", devices=self.DISK.format("/none"))
+        self.assertIn("disk 'vda': there is no I/O thread 2 (<iothreads>)", self.client.define_fails(text).message)
+
+
 class VCPUs(TuningCase):
     def vcpus(self, path, options="{}"):
         return self.of(path, "ListVCPUs", options)[0]
@@ -260,18 +317,6 @@ class VCPUs(TuningCase):
         self.refuses(path, "PinVCPU", "(uint32 2, '0', @a{sv} {})", "InvalidArgument", "domain 'web': it has no vCPU 2; they are 0 to 1")
         self.refuses(path, "PinVCPU", f"(uint32 1, '0', {LIVE})", "InvalidState", "domain 'web': the guest does not have vCPU 1 now")
         self.set(path, "PinVCPU", f"(uint32 1, '0', {CONFIG})")
-
-
-class IOThreads(TuningCase):
-    def test_they_are_there(self):
-        path = self.web(start=True, vcpu="<vcpu>1</vcpu><iothreads>2</iothreads>")
-        self.assertEqual(sorted(thread["id"] for thread in self.monitor(path, "query-iothreads")), ["iothread1", "iothread2"])
-        (first, cpus), (second, _) = self.of(path, "ListIOThreads")[0]
-        self.assertEqual((first, second), (1, 2))
-        self.set(path, "PinEmulator", f"('0', {LIVE})")
-        self.assertEqual(self.of(path, "ListIOThreads")[0][0], (1, "0"))
-        self.assertEqual(self.of(path, "ListIOThreads", CONFIG)[0][0], (1, cpus))
-        self.assertIn("<iothreads>2</iothreads>", self.client.xml(path))
 
 
 class Definition(TuningCase):
