@@ -46,6 +46,17 @@ class Agent(GuestCase):
         self.assertEqual(self.web.guestVcpus(), {"vcpus": "0", "online": "0", "offlinable": ""})
         self.assertEqual(self.web.vcpusFlags(libvirt.VIR_DOMAIN_VCPU_GUEST), 1)
 
+    def test_who_may_log_in_by_ssh(self):
+        one, other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOne one@host", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOther other@host"
+        self.web.authorizedSSHKeysSet("root", [one])
+        self.assertEqual(self.web.authorizedSSHKeysGet("root"), [one])
+        self.web.authorizedSSHKeysSet("root", [other], libvirt.VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_APPEND)
+        self.assertEqual(sorted(self.web.authorizedSSHKeysGet("root")), [one, other])
+        self.web.authorizedSSHKeysSet("root", [one], libvirt.VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_REMOVE)
+        self.assertEqual(self.web.authorizedSSHKeysGet("root"), [other])
+        with self.assertRaises(libvirtError):
+            self.web.authorizedSSHKeysGet("nobody-at-all")
+
     def test_all_that_is_known(self):
         info = self.web.guestInfo(libvirt.VIR_DOMAIN_GUEST_INFO_OS | libvirt.VIR_DOMAIN_GUEST_INFO_HOSTNAME
                                   | libvirt.VIR_DOMAIN_GUEST_INFO_TIMEZONE | libvirt.VIR_DOMAIN_GUEST_INFO_FILESYSTEM
