@@ -7,7 +7,7 @@ import unittest
 
 from gi.repository import GLib
 
-from harness import DOMAIN, ERROR, variant
+from harness import DOMAIN, ERROR, variant, wait_until
 from qemud import QemuCase, QemuClient, Qemud, xml
 from services import Service
 
@@ -256,6 +256,8 @@ class VCPUs(TuningCase):
 
         self.qemud.restart()
         self.assertEqual((self.there(path, LIVE), self.client.property(path, "VCPUs")), ("1101", 3))
+        # The emulator has to say again which threads they are.
+        wait_until(lambda: "time" in self.vcpus(path)[3])
         self.set(path, "PinVCPU", f"(uint32 3, '0-{os.cpu_count() - 1}', {LIVE})")
         self.refuses(path, "PinVCPU", f"(uint32 2, '0', {LIVE})", "InvalidState", "domain 'web': the guest does not have vCPU 2 now")
 
