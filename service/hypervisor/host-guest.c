@@ -61,7 +61,14 @@ static void end(VbHostGuest *guest) {
 }
 
 static void failed(const VbHostGuest *guest, int r, const sd_bus_error *error) {
-        vb_log_warning("domain '%s': %s", guest->name, error && error->message ? error->message : g_strerror(-r));
+        const char *why = error && error->message ? error->message : g_strerror(-r);
+        g_autofree char *name = g_strdup_printf("'%s'", guest->name);
+
+        /* Most say whom they are about. */
+        if (strstr(why, name))
+                vb_log_warning("%s", why);
+        else
+                vb_log_warning("domain %s: %s", name, why);
 }
 
 /* --- power off -------------------------------------------------------------------------------------------------------- */
@@ -337,7 +344,6 @@ VbHostGuest *vb_host_guest_new(VbHostShutdown *shutdown, VbDomain *domain) {
                 .uuid = domain->uuid,
                 .name = g_strdup(domain->name),
                 .id = domain->id,
-                .was_persistent = domain->config,
         };
         if (vb_host_plan_make(&guest->plan, &domain->hypervisor->host, domain, &error) < 0)
                 failed(guest, 0, &error);

@@ -32,9 +32,8 @@ typedef struct VbHostGuest {
         bool hangs;     /* no use in asking it anything */
         bool agent_asked;
 
-        bool marks;        /* for the next boot: being written */
-        bool marked;       /* … by us */
-        bool was_persistent;
+        bool marks;  /* for the next boot: being written */
+        bool marked; /* … by us */
 } VbHostGuest;
 
 /* What host-guest.c does. now: CLOCK_MONOTONIC. */
