@@ -54,8 +54,6 @@ void vb_descriptor_store_remove(const char *name) {
 static void descriptor_free(void *data) {
         Descriptor *descriptor = data;
 
-        if (descriptor->fd >= 0 && descriptor->name)
-                vb_descriptor_store_remove(descriptor->name);
         vb_close(descriptor->fd);
         g_free(descriptor->name);
         g_free(descriptor);
@@ -92,17 +90,18 @@ static void add(VbDescriptors *descriptors, int fd, const char *name) {
         (void) g_hash_table_replace(descriptors->by_file, new, new);
 }
 
-static int add_given(VbDescriptors *descriptors) {
+static void add_given(VbDescriptors *descriptors) {
         char **names = NULL;
         int n;
 
         n = sd_listen_fds_with_names(/* unset_environment= */ true, &names);
+        if (n < 0)
+                (void) vb_log_warning_errno(n, "LISTEN_FDS makes no sense, so the descriptors that were passed are not used: %m");
         for (int i = 0; i < n; i++) {
                 add(descriptors, SD_LISTEN_FDS_START + i, names[i]);
                 free(names[i]);
         }
         free(names);
-        return MIN(n, 0);
 }
 
 /* All that this program opens itself is close-on-exec; what is not, came over exec. */
@@ -134,18 +133,31 @@ int vb_descriptors_new(VbDescriptors **ret, bool inherited) {
         descriptors->all = g_ptr_array_new_with_free_func(descriptor_free);
         descriptors->by_file = g_hash_table_new(hash_file, same_file);
         descriptors->by_name = g_hash_table_new(g_str_hash, g_str_equal);
-        r = add_given(descriptors);
-        if (r >= 0 && inherited)
-                r = add_inherited(descriptors);
+        add_given(descriptors);
+        r = inherited ? add_inherited(descriptors) : 0;
         if (r < 0)
                 return r;
         *ret = g_steal_pointer(&descriptors);
         return 0;
 }
 
+/* Names are all that the manager can be told; one that stands for a descriptor in use stays. */
+static bool is_name_in_use(VbDescriptors *descriptors, const char *name) {
+        for (const Descriptor *d = g_hash_table_lookup(descriptors->by_name, name); d; d = d->next_of_name)
+                if (d->fd < 0)
+                        return true;
+        return false;
+}
+
 VbDescriptors *vb_descriptors_free(VbDescriptors *descriptors) {
         if (!descriptors)
                 return NULL;
+        for (guint i = 0; i < descriptors->all->len; i++) {
+                const Descriptor *descriptor = descriptors->all->pdata[i];
+
+                if (descriptor->name && !is_name_in_use(descriptors, descriptor->name))
+                        vb_descriptor_store_remove(descriptor->name);
+        }
         g_hash_table_unref(descriptors->by_file);
         g_hash_table_unref(descriptors->by_name);
         g_ptr_array_unref(descriptors->all);

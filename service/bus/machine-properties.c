@@ -186,8 +186,8 @@ int vb_machine_append_scope(sd_bus_message *message, const VbMachineSpec *spec, 
         r = append_string(message, "Slice", spec->slice ?: fallback_slice);
         if (r < 0)
                 return r;
-        /* While the host goes down, whoever saves the guest is stopped first: units/virtbus-guests.target. */
-        r = sd_bus_message_append(message, "(sv)", "Before", "as", 1, VB_MACHINE_TARGET);
+        /* While the host goes down, whoever saves the guest is stopped first, what it needs to its end last: units/virtbus-guests.target. */
+        r = sd_bus_message_append(message, "(sv)(sv)", "Before", "as", 1, VB_MACHINE_TARGET, "After", "as", 2, VB_MACHINE_HELPERS);
         if (r < 0)
                 return r;
         /* When all processes are gone, nothing shall stay, however they ended. */

@@ -7,6 +7,8 @@
 
 /* What scopes are ordered by: units/virtbus-guests.target. */
 #define VB_MACHINE_TARGET "virtbus-guests.target"
+/* What guests need to their very end: who holds their leases, and who takes what they write. */
+#define VB_MACHINE_HELPERS "virtlockd.service", "virtlogd.service"
 
 /* The scope that machined makes for a machine of this name: "machine-qemu\x2d3\x2dweb.scope". To be freed. */
 char *vb_machine_unit(const char *name);

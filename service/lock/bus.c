@@ -159,7 +159,9 @@ static int on_acquire(VbCall *call, VbObject *object, const VbLockManager1Acquir
         const LockGuest guest = { .name = args->owner.has_name ? args->owner.name : NULL,
                                   .uuid = args->owner.has_uuid ? args->owner.uuid : NULL,
                                   .id = args->owner.id,
-                                  .has_id = args->owner.has_id };
+                                  .has_id = args->owner.has_id,
+                                  .uid = args->owner.uid,
+                                  .has_uid = args->owner.has_uid };
         LockOwner *owner;
         LockProcess key;
         int r;
@@ -232,7 +234,9 @@ static int on_transfer(VbCall *call, VbObject *object, const VbLockManager1Trans
         const LockGuest guest = { .name = args->to.has_name ? args->to.name : NULL,
                                   .uuid = args->to.has_uuid ? args->to.uuid : NULL,
                                   .id = args->to.id,
-                                  .has_id = args->to.has_id };
+                                  .has_id = args->to.has_id,
+                                  .uid = args->to.uid,
+                                  .has_uid = args->to.has_uid };
         LockManager *manager = manager_of(call);
         LockProcess from_key, to_key;
         LockOwner *from, *to;

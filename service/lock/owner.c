@@ -98,6 +98,7 @@ int lock_owner_new(LockOwner **ret, LockManager *manager, const LockProcess *key
         owner->key = *key;
         owner->name = g_strdup("");
         owner->id = -1;
+        owner->uid = VB_UID_NOBODYS;
         owner->leases = g_ptr_array_new_with_free_func(free_lease);
         g_queue_init(&owner->waiting);
         r = vb_process_adopt(&owner->process, vb_daemon_event(manager->daemon), key->pid, key->start_time, on_exited, owner);
@@ -138,13 +139,17 @@ int lock_owner_describe(LockOwner *owner, const LockGuest *guest, sd_bus_error *
         }
         if (guest->has_id)
                 owner->id = guest->id;
+        if (guest->has_uid)
+                owner->uid = guest->uid;
         return 0;
 }
 
 uid_t lock_owner_uid(const LockOwner *owner) {
         uid_t uid;
 
-        return vb_process_read_uid(owner->process, &uid) < 0 ? (uid_t) -1 : uid;
+        if (owner->uid != VB_UID_NOBODYS)
+                return owner->uid;
+        return vb_process_read_uid(owner->process, &uid) < 0 ? VB_UID_NOBODYS : uid;
 }
 
 char *lock_owner_to_string(const LockOwner *owner) {

@@ -26,6 +26,7 @@ typedef struct LockOwner {
         char *name;
         char uuid[VB_UUID_STRING_SIZE]; /* or "" */
         int32_t id;
+        uid_t uid; /* VB_UID_NOBODYS: that of the process */
 
         /* runtime */
         VbProcess *process;
@@ -39,7 +40,8 @@ typedef struct LockOwner {
 typedef struct LockGuest {
         const char *name, *uuid;
         int32_t id;
-        bool has_id;
+        uid_t uid;
+        bool has_id, has_uid;
 } LockGuest;
 
 /* Which process is meant by the options pid, start-time and process (a pidfd, or -EBADF). */
@@ -54,7 +56,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LockOwner, lock_owner_free)
 
 VB_MUST_USE int lock_owner_describe(LockOwner *owner, const LockGuest *guest, sd_bus_error *reterr);
 
-/* The user that the process runs as now; UID_INVALID if it has ended. */
+/* Whose guest it is, as was said, or else as whom the process runs now; VB_UID_NOBODYS if it has ended. */
 uid_t lock_owner_uid(const LockOwner *owner);
 
 /* "domain 'web' (process 12)", to be freed. */

@@ -81,11 +81,12 @@ void lock_json_put_owner(VbJson *object, const LockOwner *owner) {
         (void) json_object_object_add(object, "ownerId", json_object_new_int(owner->id));
         vb_restart_put_string(object, "ownerName", owner->name);
         vb_restart_put_string(object, "ownerUUID", owner->uuid);
+        vb_restart_put_number(object, "ownerUid", owner->uid);
 }
 
 int lock_json_get_owner(VbJson *object, LockOwnerRecord *ret, sd_bus_error *reterr) {
-        LockOwnerRecord record = { .guest.has_id = true };
-        uint64_t pid;
+        LockOwnerRecord record = { .guest = { .has_id = true, .has_uid = true } };
+        uint64_t pid, uid;
         VbJson *id;
         int r;
 
@@ -96,6 +97,8 @@ int lock_json_get_owner(VbJson *object, LockOwnerRecord *ret, sd_bus_error *rete
                 r = vb_restart_get_string(object, "ownerName", NAME_BYTES_MAX, &record.guest.name, reterr);
         if (r >= 0)
                 r = vb_restart_get_string(object, "ownerUUID", VB_UUID_STRING_SIZE - 1, &record.guest.uuid, reterr);
+        if (r >= 0)
+                r = vb_restart_get_number(object, "ownerUid", UINT32_MAX, &uid, reterr);
         if (r < 0)
                 return r;
         if (pid == 0 || !json_object_object_get_ex(object, "ownerId", &id) || !json_object_is_type(id, json_type_int)) {
@@ -104,6 +107,7 @@ int lock_json_get_owner(VbJson *object, LockOwnerRecord *ret, sd_bus_error *rete
         }
         record.key.pid = (pid_t) pid;
         record.guest.id = json_object_get_int(id);
+        record.guest.uid = (uid_t) uid;
         *ret = record;
         return 0;
 }
@@ -183,14 +187,15 @@ static int read_json(const char *path, VbJson **ret, sd_bus_error *reterr) {
 }
 
 /* By its name in the store, or by its file; the one must be the other. */
-static int find_descriptor(Lease *lease, VbDescriptors *descriptors) {
+static int find_descriptor(Lease *lease, VbDescriptors *descriptors, bool *ret_stored) {
         char slot[LEASE_SLOT_NAME_SIZE];
         const char *name;
         vb_autofd fd = -EBADF;
         struct stat st;
 
         fd = vb_descriptors_take_name(descriptors, lease_slot_name(lease, slot));
-        if (fd >= 0 && fstat(fd, &st) >= 0 && st.st_dev == lease->device && st.st_ino == lease->inode)
+        *ret_stored = fd >= 0 && fstat(fd, &st) >= 0 && st.st_dev == lease->device && st.st_ino == lease->inode;
+        if (*ret_stored)
                 return vb_steal_fd(&fd);
         if (fd >= 0) {
                 vb_log_warning("what the service manager kept as %s is not the lease on %s", slot, lease->name);
@@ -205,7 +210,7 @@ static int take_up_lease(LockOwner *owner, VbJson *object, VbDescriptors *descri
         g_autofree char *who = lock_owner_to_string(owner);
         g_autoptr(Lease) lease = NULL;
         char slot[LEASE_SLOT_NAME_SIZE];
-        bool was_kept;
+        bool stored, was_kept;
         int r;
 
         r = lock_json_get_lease(object, &lease, &error);
@@ -213,7 +218,7 @@ static int take_up_lease(LockOwner *owner, VbJson *object, VbDescriptors *descri
                 vb_log_error_for(&fields, "a lease of %s is lost: %s", who, error.message);
                 return r;
         }
-        lease->fd = find_descriptor(lease, descriptors);
+        lease->fd = find_descriptor(lease, descriptors, &stored);
         was_kept = lease->fd >= 0;
         r = lease_retake(lease);
         if (r >= 0)
@@ -226,7 +231,7 @@ static int take_up_lease(LockOwner *owner, VbJson *object, VbDescriptors *descri
         if (!was_kept)
                 vb_log_warning_for(&fields, "%s: the lease of %s was not kept over the end of the last daemon, and has been taken again",
                                    lease->name, who);
-        r = vb_descriptor_store_add(lease_slot_name(lease, slot), lease->fd);
+        r = stored ? 0 : vb_descriptor_store_add(lease_slot_name(lease, slot), lease->fd);
         if (r < 0)
                 (void) vb_log_error_errno(r, "%s: cannot give its lock to the service manager; a crash would lose it: %m", lease->name);
         g_ptr_array_add(owner->leases, g_steal_pointer(&lease));

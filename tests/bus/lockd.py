@@ -158,7 +158,8 @@ class Kept(Virtlockd):
         script += 'LISTEN_PID=$$ exec "$@"'
         self.launch(["/bin/bash", "-c", script, "bash", os.environ["VIRTLOCKD"], "--verbose", *arguments],
                     lambda: has_owner(manager.bus, LOCK_NAME), pass_fds=moved,
-                    env={**os.environ, **manager.bus.environment(), **manager.environment(), "LISTEN_FDS": str(len(kept)), "LISTEN_FDNAMES": names})
+                    env={**os.environ, **manager.bus.environment(), **manager.environment(),
+                         **({"LISTEN_FDS": str(len(kept)), "LISTEN_FDNAMES": names} if kept else {})})
         for descriptor in moved:
             os.close(descriptor)
 

@@ -194,7 +194,7 @@ static void test_create(void) {
         g_assert_cmpstr(f.heard->str, ==,
                         "CreateMachineWithNetwork qemu-3-web [00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f] "
                         "virtbus-qemu vm 42 '' [4 17] [(Description Guest web) (Slice machine.slice) "
-                        "(Before [virtbus-guests.target]) (CollectMode inactive-or-failed) (CPUWeight 200) (MemoryMax 1073741824) "
+                        "(Before [virtbus-guests.target]) (After [virtlockd.service virtlogd.service]) (CollectMode inactive-or-failed) (CPUWeight 200) (MemoryMax 1073741824) "
                         "(AllowedCPUs [07 02])] ");
         end(&f);
 }
@@ -285,7 +285,7 @@ static void test_scope(void) {
         g_assert_cmpstr(f.unit, ==, "virtbus-qemu-3-web.scope");
         g_assert_cmpstr(f.heard->str, ==,
                         "StartTransientUnit virtbus-qemu-3-web.scope fail [(Description Guest web) "
-                        "(Before [virtbus-guests.target]) (CollectMode inactive-or-failed) (PIDs [42])] [] ");
+                        "(Before [virtbus-guests.target]) (After [virtlockd.service virtlogd.service]) (CollectMode inactive-or-failed) (PIDs [42])] [] ");
         clear(&f);
 
         g_assert_cmpint(vb_machine_create_scope(&f.call, f.client, &fails, on_done, &f, 0), ==, 0);
