@@ -145,7 +145,19 @@ static void tell_link(VbCall *call) {
                 vb_link_replied(link);
 }
 
+/* Now, or when the daemon restarts, which it may be about to do. */
+static int send_reply(VbCall *call, sd_bus_message *reply) {
+        int r;
+
+        if (vb_daemon_hold_reply(call->daemon, reply, call->peer))
+                return 1;
+        r = sd_bus_send(/* bus= */ NULL, reply, /* ret_cookie= */ NULL);
+        tell_link(call);
+        return r < 0 ? r : 1;
+}
+
 int vb_call_fail(VbCall *call, int r, const sd_bus_error *error) {
+        g_autoptr(sd_bus_message) reply = NULL;
         g_auto(sd_bus_error) made = SD_BUS_ERROR_NULL;
 
         if (call->cancelled)
@@ -164,9 +176,8 @@ int vb_call_fail(VbCall *call, int r, const sd_bus_error *error) {
         set_replied(call);
         if (!sd_bus_message_get_expect_reply(call->message))
                 return 1;
-        r = sd_bus_reply_method_error(call->message, error);
-        tell_link(call);
-        return r < 0 ? r : 1;
+        r = sd_bus_message_new_method_error(call->message, &reply, error);
+        return r < 0 ? r : send_reply(call, reply);
 }
 
 int vb_call_new_reply(VbCall *call, sd_bus_message **ret) {
@@ -209,9 +220,7 @@ int vb_call_send_reply(VbCall *call, sd_bus_message *reply) {
         set_replied(call);
         if (!sd_bus_message_get_expect_reply(call->message))
                 return 1;
-        r = sd_bus_send(NULL, reply, NULL);
-        tell_link(call);
-        return r < 0 ? r : 1;
+        return send_reply(call, reply);
 }
 
 int vb_call_reply(VbCall *call, const char *types, ...) {

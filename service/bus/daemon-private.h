@@ -26,6 +26,9 @@ unsigned vb_daemon_count_calls(VbDaemon *daemon);
 /* Answers all of them with this error. */
 void vb_daemon_cancel_calls(VbDaemon *daemon, const char *why);
 
+/* Whether this reply is kept for later, as the daemon is about to restart; peer may be NULL. */
+bool vb_daemon_hold_reply(VbDaemon *daemon, sd_bus_message *reply, VbPeer *peer);
+
 /* link is in the call, whose data it points to. */
 void vb_daemon_call_began(VbDaemon *daemon, GList *link);
 void vb_daemon_call_ended(VbDaemon *daemon, GList *link);

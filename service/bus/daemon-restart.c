@@ -17,11 +17,12 @@
 
 /* SIGUSR1:
  *
- *   1. We wait until no call is under way and every link has been read up to the end of a message. Calls that come meanwhile are served as ever.
+ *   1. We wait until no call is under way and every link has been read up to the end of a message. Calls that come meanwhile are served as ever; but
+ *      if that does not come about in HOLD_AFTER_USEC, replies are held back. So whoever calls again and again, waits, and there is an end to it.
  *   2. A question to the bus daemon itself. When its answer is what sd-bus reads last, all that it has read of the connection are whole messages,
  *      so what follows in the socket can be read by the next run. If a call has begun meanwhile, from 1 on.
  *   3. The state is written; it names the descriptors that stay open, the bus connection's among them. If that fails, we go on as before.
- *   4. Match rules are taken back, as the next run makes its own; what is still to be sent is sent.
+ *   4. Replies that were held back are sent. Match rules are taken back, as the next run makes its own; what is still to be sent is sent.
  *   5. exec, of the file that we were started from, which by now may be another version; should that fail, of the program that we are.
  *
  * Nothing was closed, and nobody told to leave: the bus daemon sees one connection all the time, on which for some milliseconds nobody reads. Whatever fails on
@@ -31,6 +32,7 @@
  * After LIMIT_USEC, calls that are not done are answered with an error, and links in the midst of a message are closed. */
 
 #define LIMIT_USEC (5 * (uint64_t) G_USEC_PER_SEC)
+#define HOLD_AFTER_USEC (50 * (uint64_t) 1000)
 #define RETRY_USEC (2 * (uint64_t) 1000)
 
 /* Says to the next run that it is one. */
@@ -48,8 +50,31 @@ struct VbRestarter {
 
         sd_event_source *signal, *retry, *limit;
         sd_bus_slot *question;
-        bool begun, late;
+        uint64_t begun_usec; /* 0: not begun */
+        bool late;
+        GQueue held; /* HeldReply */
 };
+
+typedef struct HeldReply {
+        sd_bus_message *message;
+        VbPeer *peer; /* or NULL */
+} HeldReply;
+
+static void send_held(VbRestarter *restarter) {
+        HeldReply *held;
+
+        while ((held = g_queue_pop_head(&restarter->held))) {
+                VbLink *link = held->peer ? vb_peer_link(held->peer) : NULL;
+
+                /* To a caller that has left meanwhile there is nothing to send. */
+                (void) sd_bus_send(/* bus= */ NULL, held->message, /* ret_cookie= */ NULL);
+                if (link)
+                        vb_link_replied(link);
+                sd_bus_message_unref(held->message);
+                vb_peer_unref(held->peer);
+                g_free(held);
+        }
+}
 
 /* Coming up */
 
@@ -100,6 +125,7 @@ int vb_restarter_new(VbRestarter **ret, VbDaemon *daemon, char **argv) {
         restarter->daemon = daemon;
         restarter->program = own_program();
         restarter->argv = g_strdupv(argv);
+        g_queue_init(&restarter->held);
         restarter->path = g_build_filename(vb_daemon_run_dir(daemon), vb_daemon_driver(daemon), "restart-exec.json", NULL);
         r = vb_descriptors_new(&restarter->descriptors, marked);
         if (r < 0)
@@ -112,6 +138,7 @@ int vb_restarter_new(VbRestarter **ret, VbDaemon *daemon, char **argv) {
 VbRestarter *vb_restarter_free(VbRestarter *restarter) {
         if (!restarter)
                 return NULL;
+        send_held(restarter);
         vb_restart_free(restarter->state);
         vb_descriptors_free(restarter->descriptors);
         sd_event_source_disable_unref(restarter->signal);
@@ -179,8 +206,29 @@ int vb_restarter_take_links(VbRestarter *restarter) {
 
 /* Going */
 
+static uint64_t now_usec(VbRestarter *restarter) {
+        uint64_t usec = 0;
+
+        (void) sd_event_now(vb_daemon_event(restarter->daemon), CLOCK_MONOTONIC, &usec);
+        return usec;
+}
+
+bool vb_restarter_hold_reply(VbRestarter *restarter, sd_bus_message *reply, VbPeer *peer) {
+        HeldReply *held;
+
+        if (!restarter || restarter->begun_usec == 0 || now_usec(restarter) < restarter->begun_usec + HOLD_AFTER_USEC)
+                return false;
+        held = g_new0(HeldReply, 1);
+        held->message = sd_bus_message_ref(reply);
+        held->peer = peer ? vb_peer_ref(peer) : NULL;
+        g_queue_push_tail(&restarter->held, held);
+        return true;
+}
+
 static void end(VbRestarter *restarter) {
-        restarter->begun = restarter->late = false;
+        restarter->begun_usec = 0;
+        restarter->late = false;
+        send_held(restarter);
         (void) sd_event_source_set_enabled(restarter->retry, SD_EVENT_OFF);
         (void) sd_event_source_set_enabled(restarter->limit, SD_EVENT_OFF);
         (void) sd_notify(/* unset_environment= */ false, "READY=1");
@@ -240,30 +288,6 @@ static int replace(VbRestarter *restarter, VbRestart *state) {
         return -errno;
 }
 
-static void go(VbRestarter *restarter) {
-        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
-        g_autoptr(VbRestart) state = NULL;
-        int r;
-
-        r = write_state(restarter, &state, &error);
-        if (r < 0) {
-                vb_log_error("cannot restart, and goes on as before: %s", error.message ? error.message : g_strerror(-r));
-                end(restarter);
-                return;
-        }
-        vb_authorization_unwatch(vb_daemon_authorization(restarter->daemon));
-        vb_peers_unwatch(vb_daemon_peers(restarter->daemon));
-
-        r = replace(restarter, state);
-        (void) vb_log_error_errno(r, "cannot restart, and goes on as before: %m");
-        if (vb_restart_set_inherited(state, false) < 0)
-                vb_log_warning("children may see descriptors of ours");
-        (void) unsetenv(MARK);
-        (void) unlink(restarter->path);
-        vb_peers_watch_again(vb_daemon_peers(restarter->daemon));
-        end(restarter);
-}
-
 static bool is_at_rest(VbRestarter *restarter) {
         return vb_daemon_count_calls(restarter->daemon) == 0 &&
                (restarter->late || vb_links_at_rest(vb_daemon_links(restarter->daemon)));
@@ -273,6 +297,38 @@ static void wait_a_little(VbRestarter *restarter) {
         if (sd_event_source_set_time_relative(restarter->retry, RETRY_USEC) < 0 ||
             sd_event_source_set_enabled(restarter->retry, SD_EVENT_ONESHOT) < 0)
                 end(restarter);
+}
+
+static void go(VbRestarter *restarter) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+        g_autoptr(VbRestart) state = NULL;
+        int r;
+
+        /* From here on nothing is read any more, so what their receivers call next is for the next run. */
+        send_held(restarter);
+        if (!is_at_rest(restarter)) {
+                wait_a_little(restarter);
+                return;
+        }
+        r = write_state(restarter, &state, &error);
+        if (r < 0) {
+                vb_log_error("cannot restart, and goes on as before: %s", error.message ? error.message : g_strerror(-r));
+                end(restarter);
+                return;
+        }
+        vb_authorization_unwatch(vb_daemon_authorization(restarter->daemon));
+        vb_peers_unwatch(vb_daemon_peers(restarter->daemon));
+        vb_preserve_unwatch(vb_daemon_preserve(restarter->daemon));
+
+        r = replace(restarter, state);
+        (void) vb_log_error_errno(r, "cannot restart, and goes on as before: %m");
+        if (vb_restart_set_inherited(state, false) < 0)
+                vb_log_warning("children may see descriptors of ours");
+        (void) unsetenv(MARK);
+        (void) unlink(restarter->path);
+        vb_peers_watch_again(vb_daemon_peers(restarter->daemon));
+        vb_preserve_watch_again(vb_daemon_preserve(restarter->daemon));
+        end(restarter);
 }
 
 static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *reterr) {
@@ -291,7 +347,7 @@ static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *rete
 void vb_restarter_poke(VbRestarter *restarter) {
         int r;
 
-        if (!restarter || !restarter->begun || restarter->question)
+        if (!restarter || restarter->begun_usec == 0 || restarter->question)
                 return;
         if (!is_at_rest(restarter)) {
                 wait_a_little(restarter);
@@ -323,14 +379,12 @@ static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         VbRestarter *restarter = userdata;
-        uint64_t usec = 0;
 
-        if (restarter->begun || vb_daemon_is_leaving(restarter->daemon))
+        if (restarter->begun_usec > 0 || vb_daemon_is_leaving(restarter->daemon))
                 return 0;
         vb_log_info("restarts");
-        restarter->begun = true;
-        (void) sd_event_now(vb_daemon_event(restarter->daemon), CLOCK_MONOTONIC, &usec);
-        (void) sd_notifyf(/* unset_environment= */ false, "RELOADING=1\nMONOTONIC_USEC=%" G_GUINT64_FORMAT, usec);
+        restarter->begun_usec = now_usec(restarter);
+        (void) sd_notifyf(/* unset_environment= */ false, "RELOADING=1\nMONOTONIC_USEC=%" G_GUINT64_FORMAT, restarter->begun_usec);
         (void) sd_event_source_set_time_relative(restarter->limit, LIMIT_USEC);
         (void) sd_event_source_set_enabled(restarter->limit, SD_EVENT_ONESHOT);
         vb_restarter_poke(restarter);

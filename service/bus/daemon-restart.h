@@ -26,5 +26,8 @@ VB_MUST_USE int vb_restarter_take_links(VbRestarter *restarter);
 /* The daemon has started: closes what nobody took, and hears SIGUSR1. */
 VB_MUST_USE int vb_restarter_started(VbRestarter *restarter);
 
+/* Whether this reply is kept until the restart, so that its caller has no reason to call again before. NULL is fine. */
+bool vb_restarter_hold_reply(VbRestarter *restarter, sd_bus_message *reply, VbPeer *peer);
+
 /* A call has been answered: what waited for that goes on. NULL is fine. */
 void vb_restarter_poke(VbRestarter *restarter);

@@ -576,6 +576,10 @@ VbDescriptors *vb_daemon_descriptors(VbDaemon *daemon) {
         return daemon->restarter ? vb_restarter_descriptors(daemon->restarter) : NULL;
 }
 
+bool vb_daemon_hold_reply(VbDaemon *daemon, sd_bus_message *reply, VbPeer *peer) {
+        return vb_restarter_hold_reply(daemon->restarter, reply, peer);
+}
+
 bool vb_daemon_is_leaving(VbDaemon *daemon) {
         return daemon->leaving;
 }

@@ -194,6 +194,16 @@ int vb_inhibitor_new(VbInhibitor **ret, VbDaemon *daemon, VbInhibitorKind kind, 
         return 0;
 }
 
+void vb_inhibitor_unwatch(VbInhibitor *inhibitor) {
+        inhibitor->owner_slot = sd_bus_slot_unref(inhibitor->owner_slot);
+        inhibitor->signal_slot = sd_bus_slot_unref(inhibitor->signal_slot);
+}
+
+int vb_inhibitor_watch_again(VbInhibitor *inhibitor) {
+        inhibitor->state_call = sd_bus_slot_unref(inhibitor->state_call);
+        return inhibitor->bus ? watch(inhibitor) : 0;
+}
+
 VbInhibitor *vb_inhibitor_free(VbInhibitor *inhibitor) {
         if (!inhibitor)
                 return NULL;

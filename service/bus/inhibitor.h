@@ -31,6 +31,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VbInhibitor, vb_inhibitor_free)
 /* Takes the lock, in a while; or gives it back at once. Cheap if nothing changes. */
 void vb_inhibitor_want(VbInhibitor *inhibitor, bool want);
 
+/* Before a restart by exec (bus/restart.h): takes the match rules back, which are the connection's; and makes them again, if there is none after all. */
+void vb_inhibitor_unwatch(VbInhibitor *inhibitor);
+VB_MUST_USE int vb_inhibitor_watch_again(VbInhibitor *inhibitor);
+
 /* Whether logind has given the lock, and it is still held. */
 bool vb_inhibitor_is_held(const VbInhibitor *inhibitor);
 /* Between prepare(true) and prepare(false). */

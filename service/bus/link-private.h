@@ -35,7 +35,8 @@ struct VbLink {
         VbObjectsRegistered registered;
         bool ready; /* the handshake is done */
         bool served; /* a message, or the handshake, came to its end in this turn */
-        bool partial; /* a message has been read in part */
+        bool partial; /* a message has been read in part, or may have been */
+        bool beyond; /* with the handshake's end, more came than that */
         bool doomed; /* will be closed in the loop's next turn */
         uint64_t half_done_since; /* the handshake, or a message; 0: neither */
 

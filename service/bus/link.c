@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -197,6 +198,19 @@ static size_t bytes_waiting(int fd) {
         return ioctl(fd, FIONREAD, &n) < 0 ? 0 : (size_t) n;
 }
 
+/* A client may send its first message together with the end of its handshake; then sd-bus has that, or a part of it, and cannot tell. */
+static bool has_more_than_handshake(VbLink *link) {
+        static const char end[] = "BEGIN\r\n";
+        const size_t size = sizeof(end) - 1;
+        char data[4096];
+        ssize_t n;
+
+        n = recv(sd_bus_get_fd(link->bus), data, sizeof(data), MSG_PEEK | MSG_DONTWAIT);
+        if (n <= 0)
+                return link->beyond;
+        return (size_t) n == sizeof(data) || (size_t) n < size || memcmp(data + n - size, end, size) != 0;
+}
+
 /* One turn of sd-bus: it reads a message and serves it, or goes on with writing or with the handshake. Returns whether there was
  * anything. What a handshake has read beyond its end lies in sd-bus and would wake nobody, so that goes on until nothing is left. */
 static bool process(VbLink *link) {
@@ -204,6 +218,8 @@ static bool process(VbLink *link) {
         int r;
 
         do {
+                if (shaking)
+                        link->beyond = has_more_than_handshake(link);
                 r = sd_bus_process(link->bus, /* ret= */ NULL);
                 any = any || r > 0;
         } while (r > 0 && shaking);
@@ -222,11 +238,15 @@ static void serve(VbLink *link, uint32_t revents) {
         bool more = true;
 
         for (unsigned n = 0; more && n < TURNS_MAX && !link->doomed; n++) {
+                bool shaking = !link->ready, writing = shaking || n_queued(link) > 0;
+
                 link->served = false;
                 more = process(link);
-                if (link->served)
+                if (shaking && link->ready)
+                        link->partial = link->beyond && !link->served;
+                else if (link->served)
                         link->partial = false;
-                else if (more && !(revents & EPOLLOUT))
+                else if (more && !writing)
                         link->partial = true; /* read, but no message came of it */
                 more = more && n_queued(link) == 0;
         }

@@ -177,6 +177,19 @@ int vb_preserve_new(VbPreserve **ret, VbDaemon *daemon) {
         return 0;
 }
 
+void vb_preserve_unwatch(VbPreserve *preserve) {
+        vb_inhibitor_unwatch(preserve->inhibitor);
+        preserve->rival = sd_bus_slot_unref(preserve->rival);
+}
+
+void vb_preserve_watch_again(VbPreserve *preserve) {
+        int r;
+
+        r = vb_inhibitor_watch_again(preserve->inhibitor);
+        if (r < 0)
+                (void) vb_log_warning_errno(r, "cannot watch for the host's shutdown: %m");
+}
+
 VbPreserve *vb_preserve_free(VbPreserve *preserve) {
         if (!preserve)
                 return NULL;

@@ -24,6 +24,10 @@ VB_MUST_USE int vb_preserve_new(VbPreserve **ret, VbDaemon *daemon);
 VbPreserve *vb_preserve_free(VbPreserve *preserve);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VbPreserve, vb_preserve_free)
 
+/* See vb_inhibitor_unwatch(). */
+void vb_preserve_unwatch(VbPreserve *preserve);
+void vb_preserve_watch_again(VbPreserve *preserve);
+
 /* One more, or one less, that would be lost; as vb_daemon_hold_shutdown(). Take NULL. */
 void vb_preserve_busy(VbPreserve *preserve);
 void vb_preserve_done(VbPreserve *preserve);

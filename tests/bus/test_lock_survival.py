@@ -5,12 +5,10 @@ import fcntl
 import json
 import os
 import signal
-import struct
-import subprocess
 import threading
 import unittest
 
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 from lockd import LOCK_NAME, LOCK_ROOT, FLOCK, F_OFD_SETLK, LockCase, Manager, set_lock, wait_until
 
 RESTARTS = int(os.environ.get("TEST_RESTARTS", "1000"))
@@ -48,15 +46,16 @@ class Hammer(threading.Thread):
 class Survival(LockCase):
     def setUp(self):
         super().setUp()
-        self.state = self.bus.directory / "run/virtbus/lock/restart-exec.json"
+        self.log_offset = self.n_restarts = 0
 
     def restarts(self):
-        self.log_offset, more = self.__dict__.get("log_offset", 0), ""
-        with open(self.bus.directory / "virtlockd.log", encoding="utf-8") as log:
+        """How often it has; reads on in the log, by whole lines."""
+        with open(self.bus.directory / "virtlockd.log", "rb") as log:
             log.seek(self.log_offset)
             more = log.read()
-            self.log_offset = log.tell()
-        self.n_restarts = self.__dict__.get("n_restarts", 0) + more.count("has restarted")
+        more = more[:more.rfind(b"\n") + 1]
+        self.log_offset += len(more)
+        self.n_restarts += more.count(b"has restarted\n")
         return self.n_restarts
 
     def restart(self):
@@ -105,7 +104,7 @@ class Survival(LockCase):
             guest, disk = self.guest(), self.image("own.img")
             while not stop.is_set():
                 try:
-                    self.call_with(client, "Acquire", guest.key, {disk: 0}, {}, fds=[self.descriptor(disk)])
+                    self.call_with(client, "Acquire", guest.key, {disk: 0}, {}, fds=[os.open(disk, os.O_RDWR | os.O_CLOEXEC)])
                     self.call_with(client, "Release", guest.key, [], {})
                     calls[0] += 1
                 except Exception as error:
@@ -129,14 +128,8 @@ class Survival(LockCase):
         wait_until(lambda: len(os.listdir(f"/proc/{self.daemon.process.pid}/fd")) <= descriptors + 2)
         self.check_lives_on(guests, files, locks)
 
-    def descriptor(self, path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self.own = getattr(self, "own", None) or set()
-        return descriptor
-
     def call_with(self, client, member, *arguments, fds=()):
         """Synchronous, from a thread of its own."""
-        from gi.repository import Gio
         signature = {"Acquire": "(a{sv}a{sh}a{sv})", "Release": "(a{sv}asa{sv})"}[member]
         client.connection.call_with_unix_fd_list_sync(
             LOCK_NAME, LOCK_ROOT, "org.virtbus.LockManager1", member, GLib.Variant(signature, arguments), None, 0, 60000,
@@ -169,6 +162,7 @@ class Survival(LockCase):
         manager = self.enter(Manager(self.bus))
         self.daemon = self.enter(manager.start())
         guests, files = self.held_by_guests()
+        wait_until(lambda: len(manager.names()) == 5)
         self.daemon.kill()
         guests[0].end()
         self.daemon = self.enter(manager.start())
