@@ -23,7 +23,7 @@ typedef struct VbLockSettings {
 #define VB_LOCK_SETTING(k, kind_, prefix, field, ...) \
         { .key = (k), .kind = (kind_), .offset = (prefix) + offsetof(VbLockSettings, field), __VA_ARGS__ }
 #define VB_LOCK_SETTING_ROWS(prefix)                                                                                            \
-        VB_LOCK_SETTING("lock_manager", VB_SETTING_STRING, prefix, lock_manager, .fallback = "none",                            \
+        VB_LOCK_SETTING("lock_manager", VB_SETTING_STRING, prefix, lock_manager, .fallback = "lockd",                           \
                         .help = "Who keeps two guests from writing to one image: none, lockd or sanlock."),                     \
         VB_LOCK_SETTING("auto_disk_leases", VB_SETTING_BOOL, prefix, auto_disk_leases, .fallback = "yes",                       \
                         .help = "Whether each disk that a guest writes to is claimed; else only what definitions name as leases."), \
