@@ -181,7 +181,7 @@ class Lock(ShutdownCase):
 
 
 class Steps(ShutdownCase):
-    SETTINGS = "auto_shutdown_wait = 1\nauto_save_stall = 1\nauto_shutdown_parallel = 2\n"
+    SETTINGS = "auto_shutdown_wait = 1\nauto_save_stall = 5\nauto_shutdown_parallel = 2\n"
 
     def test_each_guest_has_its_own(self):
         created = self.client.create(xml("passing"))
@@ -255,7 +255,7 @@ class Steps(ShutdownCase):
 class Ends(ShutdownCase):
     """The service manager ends the daemon, or somebody wants it to end."""
 
-    SETTINGS = "auto_shutdown_wait = 1\nauto_save_stall = 1\n"
+    SETTINGS = "auto_shutdown_wait = 1\nauto_save_stall = 5\n"
 
     def test_a_mere_stop_leaves_guests_alone(self):
         web = self.started("web")
