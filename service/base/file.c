@@ -233,6 +233,35 @@ int vb_mkdir(const char *path, mode_t mode) {
 
 static int remove_at(int dir_fd, const char *name, dev_t device, unsigned depth);
 
+static int compare_names(const void *a, const void *b) {
+        return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+int vb_folder_list(const char *path, GPtrArray **ret) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+        struct dirent *entry;
+        DIR *folder = opendir(path);
+        int r;
+
+        if (!folder)
+                return -errno;
+        while (errno = 0, entry = readdir(folder)) {
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+                        continue;
+                if (vb_file_is_temporary(entry->d_name))
+                        (void) unlinkat(dirfd(folder), entry->d_name, 0);
+                else
+                        g_ptr_array_add(names, g_strdup(entry->d_name));
+        }
+        r = -errno;
+        (void) closedir(folder);
+        if (r < 0)
+                return r;
+        g_ptr_array_sort(names, compare_names);
+        *ret = g_steal_pointer(&names);
+        return 0;
+}
+
 /* Takes the descriptor over. */
 static int remove_contents(int folder_fd, dev_t device, unsigned depth) {
         DIR *folder = fdopendir(folder_fd);

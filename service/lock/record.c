@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lock/record.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
@@ -296,18 +295,17 @@ static int load_lockspaces(LockManager *manager) {
 
 int lock_records_load(LockManager *manager, VbDescriptors *descriptors) {
         g_autofree char *folder = g_build_filename(manager->run_dir, "owners", NULL);
-        g_autoptr(GDir) directory = NULL;
-        const char *name;
+        g_autoptr(GPtrArray) names = NULL;
         int r;
 
         r = load_lockspaces(manager);
         if (r < 0)
                 return r;
-        directory = g_dir_open(folder, /* flags= */ 0, /* error= */ NULL);
-        if (!directory)
-                return 0;
-        while ((name = g_dir_read_name(directory))) {
-                g_autofree char *path = g_build_filename(folder, name, NULL);
+        r = vb_folder_list(folder, &names);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        for (guint i = 0; i < names->len; i++) {
+                g_autofree char *path = g_build_filename(folder, names->pdata[i], NULL);
                 g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
                 r = take_up_owner(manager, path, descriptors, &error);

@@ -164,19 +164,17 @@ static void take_up_followers(LogManager *manager, VbRestart *restart) {
 
 int log_keep_take_up_all(LogManager *manager, sd_bus_error *reterr) {
         VbRestart *restart = vb_daemon_restart(manager->daemon);
-        g_autoptr(GError) error = NULL;
-        g_autoptr(GDir) folder = NULL;
-        const char *id;
+        g_autoptr(GPtrArray) ids = NULL;
         int r;
 
         r = vb_mkdir(manager->records, 0700);
         if (r < 0)
                 return sd_bus_error_setf(reterr, VB_ERROR_STORAGE_FAILED, "cannot make folder '%s': %s", manager->records, g_strerror(-r));
-        folder = g_dir_open(manager->records, 0, &error);
-        if (!folder)
-                return sd_bus_error_setf(reterr, VB_ERROR_STORAGE_FAILED, "cannot read folder '%s': %s", manager->records, error->message);
-        while ((id = g_dir_read_name(folder)))
-                take_up_record(manager, id);
+        r = vb_folder_list(manager->records, &ids);
+        if (r < 0)
+                return sd_bus_error_setf(reterr, VB_ERROR_STORAGE_FAILED, "cannot read folder '%s': %s", manager->records, g_strerror(-r));
+        for (guint i = 0; i < ids->len; i++)
+                take_up_record(manager, ids->pdata[i]);
         if (restart)
                 take_up_followers(manager, restart);
         return 0;
