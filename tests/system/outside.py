@@ -106,19 +106,23 @@ def states(names):
     return found
 
 
-def counters(name):
-    """How many ticks the guest has counted, and how often its disk was booted (0: not in this run of it)."""
+def counters(guest):
+    """How many ticks the guest has counted, and how often its disk was booted (0: not in this run of it). Waits until it is that often, if
+    one is said: until the guest has been started, its console shows the run before."""
     import re
 
     import support
 
+    name, booted = guest
     console = Path(f"/var/lib/guest-{name}/console.log")
 
-    def printed():
-        return console.read_text(encoding="utf-8", errors="replace")
-    support.until(lambda: re.search(r"tick \d+\n", printed()), support.BOOT_SECONDS, f"{name} counts: {printed()}")
-    boots = re.findall(r"boot (\d+) of this disk", printed())
-    return [int(re.findall(r"tick (\d+)\n", printed())[-1]), int(boots[-1]) if boots else 0]
+    def look():
+        text = console.read_text(encoding="utf-8", errors="replace")
+        ticks, boots = re.findall(r"tick (\d+)\n", text), re.findall(r"boot (\d+) of this disk", text)
+        return int(ticks[-1]) if ticks else None, int(boots[-1]) if boots else 0
+
+    support.until(lambda: look()[0] is not None and booted in (None, look()[1]), support.BOOT_SECONDS, f"{name} counts: {look()}")
+    return look()
 
 
 def forget(names):
