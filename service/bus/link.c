@@ -222,7 +222,7 @@ static bool process(VbLink *link) {
                         link->beyond = has_more_than_handshake(link);
                 r = sd_bus_process(link->bus, /* ret= */ NULL);
                 any = any || r > 0;
-        } while (r > 0 && shaking);
+        } while (r > 0 && shaking && sd_bus_is_ready(link->bus) <= 0); /* what follows is read by those who watch what it is */
 
         if (r < 0 || sd_bus_is_open(link->bus) <= 0) {
                 end_soon(link);

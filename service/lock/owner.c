@@ -179,6 +179,14 @@ void lock_owner_changed(LockOwner *owner) {
         } else
                 lock_record_remove(owner);
         lock_manager_changed(manager);
-        if (owner->leases->len == 0 && owner->waiting.length == 0)
-                (void) g_hash_table_remove(manager->owners, &owner->key);
+        lock_owner_drop_if_idle(owner);
+}
+
+void lock_owner_drop_if_idle(LockOwner *owner) {
+        LockManager *manager = owner->manager;
+
+        if (owner->leases->len > 0 || owner->waiting.length > 0)
+                return;
+        (void) g_hash_table_remove(manager->owners, &owner->key);
+        lock_manager_changed(manager);
 }

@@ -66,3 +66,5 @@ Lease *lock_owner_find(LockOwner *owner, const char *name);
 
 /* Something of it has changed: its record is written. Frees it if it has nothing and nothing is to be done. */
 void lock_owner_changed(LockOwner *owner);
+/* Frees it if it has nothing and nothing is to be done. */
+void lock_owner_drop_if_idle(LockOwner *owner);

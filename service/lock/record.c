@@ -253,6 +253,8 @@ static int take_up_owner(LockManager *manager, const char *path, VbDescriptors *
                 r = vb_restart_get_array(root, "leases", LEASES_PER_OWNER, &leases, reterr);
         if (r < 0)
                 return r;
+        if (lock_manager_find(manager, &record.key))
+                return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "process %d has another record", (int) record.key.pid);
         r = lock_owner_new(&owner, manager, &record.key);
         if (r < 0)
                 return r;

@@ -117,7 +117,7 @@ static void go_on(LockOwner *owner) {
         if (next)
                 begin(next);
         else
-                lock_owner_changed(owner);
+                lock_owner_drop_if_idle(owner);
         if (delayed)
                 begin(delayed);
 }

@@ -89,7 +89,7 @@ class Survival(LockCase):
         self.assertFalse(self.probe(files[1]).takes())
         guests[1].end()
         wait_until(lambda: self.names() == [])
-        self.assertTrue(self.probe(files[1]).takes())
+        wait_until(lambda: self.probe(files[1]).takes())
 
     def test_no_lock_is_free_in_any_of_many_restarts(self):
         self.run_daemon()

@@ -7,7 +7,7 @@ import signal
 import threading
 import unittest
 
-from harness import DAEMON, DOMAIN, HYPERVISOR, NAME, PROPERTIES, ROOT, Case, Daemon, Link, Recorder, options, variant, wait_until
+from harness import DAEMON, DOMAIN, HYPERVISOR, NAME, PROPERTIES, ROOT, Case, Daemon, Link, RawLink, Recorder, options, variant, wait_until
 
 BUS = "org.freedesktop.DBus"
 
@@ -109,6 +109,22 @@ class Restart(Case):
         self.assertEqual(len(counts), len(threads))
         self.assertTrue(all(count > 0 for count in counts), counts)
         self.assertEqual(self.owner(), owner)
+
+    def test_a_message_that_has_begun_is_waited_for(self):
+        self.root.define("web")
+        raw = RawLink(self.root)
+        self.addCleanup(raw.close)
+        blob = raw.blob(ROOT, HYPERVISOR, "GetDomainByName", variant("('web',)"))
+        raw.socket.sendall(blob[:len(blob) // 2])
+        self.root.get(ROOT, DAEMON, "Version")
+        before = self.starts()
+        self.daemon.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: self.restarts() == 1)
+        raw.socket.sendall(blob[len(blob) // 2:])
+        wait_until(lambda: ("reply", None) in raw.arrived())
+        wait_until(lambda: self.starts() > before)
+        raw.send(ROOT, HYPERVISOR, "GetDomainByName", variant("('web',)"))
+        wait_until(lambda: ("reply", None) in raw.arrived())
 
     def test_a_call_under_way_is_answered_first(self):
         domain = self.root.define("web")
