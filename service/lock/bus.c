@@ -34,6 +34,12 @@ static uint32_t get_owners(VbObject *object) {
 #define IDENTIFY(member, options, ret, reterr)                                                                              \
         lock_process_identify(member, (options)->has_pid, (options)->pid, (options)->has_start_time, (options)->start_time, \
                               (options)->has_process ? (options)->process : -EBADF, ret, reterr)
+#define GUEST_OF(options)                                                                                        \
+        (LockGuest) {                                                                                            \
+                .name = (options)->has_name ? (options)->name : NULL,                                            \
+                .uuid = (options)->has_uuid ? (options)->uuid : NULL, .id = (options)->id,                       \
+                .has_id = (options)->has_id, .uid = (options)->uid, .has_uid = (options)->has_uid,               \
+        }
 
 /* Acquire */
 
@@ -156,12 +162,7 @@ static int on_acquire(VbCall *call, VbObject *object, const VbLockManager1Acquir
         g_autoptr(GPtrArray) leases = g_ptr_array_new_with_free_func(free_lease);
         g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
         Wanted wanted = { .manager = manager_of(call), .args = args, .names = names, .leases = leases };
-        const LockGuest guest = { .name = args->owner.has_name ? args->owner.name : NULL,
-                                  .uuid = args->owner.has_uuid ? args->owner.uuid : NULL,
-                                  .id = args->owner.id,
-                                  .has_id = args->owner.has_id,
-                                  .uid = args->owner.uid,
-                                  .has_uid = args->owner.has_uid };
+        const LockGuest guest = GUEST_OF(&args->owner);
         LockOwner *owner;
         LockProcess key;
         int r;
@@ -231,12 +232,7 @@ static int on_resume(VbCall *call, VbObject *object, const VbLockManager1ResumeA
 }
 
 static int on_transfer(VbCall *call, VbObject *object, const VbLockManager1TransferArgs *args, sd_bus_error *reterr) {
-        const LockGuest guest = { .name = args->to.has_name ? args->to.name : NULL,
-                                  .uuid = args->to.has_uuid ? args->to.uuid : NULL,
-                                  .id = args->to.id,
-                                  .has_id = args->to.has_id,
-                                  .uid = args->to.uid,
-                                  .has_uid = args->to.has_uid };
+        const LockGuest guest = GUEST_OF(&args->to);
         LockManager *manager = manager_of(call);
         LockProcess from_key, to_key;
         LockOwner *from, *to;
