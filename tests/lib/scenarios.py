@@ -148,9 +148,9 @@ def execute(suite, scenario, shared):
 
 
 def results_of(scenario, status, output):
-    """One result for each line of its own, else one for all; plus one for an end that no line foretold."""
-    lines = re.findall(r"^(ok|not ok)\b[ \d-]*(.*)$", output, re.MULTILINE)
-    results = [{"name": f"{scenario.name}: {what}", "good": word == "ok", "log": output} for word, what in lines]
+    """One result for each line of its own, with what was printed after it; else one for all; plus one for an end that no line foretold."""
+    lines = re.findall(r"^(ok|not ok)\b[ \d-]*(.*)\n?((?:(?!ok\b|not ok\b).*\n?)*)", output, re.MULTILINE)
+    results = [{"name": f"{scenario.name}: {what}", "good": word == "ok", "log": log} for word, what, log in lines]
     if status == CANNOT:
         return [], True
     if status is None:
