@@ -10,6 +10,7 @@ from pathlib import Path
 
 HOST = Path(__file__).resolve().parents[1] / "host"
 INSIDE = "/usr/src/virtbus/tests/system/outside.py"
+XML = "<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><os><type machine='q35'>hvm</type></os></domain>"
 NAMESPACE = "https://virtbus.org/schemas/shutdown/1.0"
 
 
@@ -62,8 +63,7 @@ def start(guests):
             linux.append(guest)
             xml = guest.xml
         else:
-            xml = (f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory>"
-                   "<os><type machine='q35'>hvm</type></os></domain>")
+            xml = XML.format(name=name)
         xml = xml.replace("<memory ", f"{metadata}<memory ", 1)
         if kind == "persistent":
             root.domain(root.define(xml), "Start")
@@ -125,6 +125,28 @@ def counters(guest):
     return look()
 
 
+def start_hers(name):
+    """A guest without Linux, of alice's own daemon in her session."""
+    import support
+
+    alice = support.Person("alice", session_bus=True)
+    alice.domain(alice.define(XML.format(name=name)), "Start")
+
+
+def go_on_hers(name):
+    """What has become of it, and what of its start; then it is gone."""
+    import support
+
+    alice = support.Person("alice", session_bus=True)
+    path = find(alice, name)
+    found = [alice.get(path, "State"), alice.get(path, "HasManagedSave")]
+    alice.domain(path, "Start")
+    found.append(alice.get(path, "StateReason"))
+    alice.domain(path, "Destroy")
+    alice.domain(path, "Undefine")
+    return found
+
+
 def forget(names):
     """Their promise is kept, and the next reboot is others'."""
     import support
@@ -150,7 +172,7 @@ def is_file_system_in_order(name):
     return preened in (0, 1) and subprocess.run(["e2fsck", "-fn", raw], stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
-FUNCTIONS = {function.__name__: function for function in (start, send, states, counters, forget, is_file_system_in_order)}
+FUNCTIONS = {function.__name__: function for function in (start, send, states, counters, start_hers, go_on_hers, forget, is_file_system_in_order)}
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))

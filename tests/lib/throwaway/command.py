@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""up, run, shell, reboot, crash, down."""
+"""up, run, shell, reboot, poweroff, crash, down."""
 
 import json
 import os
@@ -22,6 +22,7 @@ tests/host run --user NAME CMD…              …as a user, in her session (ali
 tests/host run --user NAME --no-session CMD… …as a user without a session
 tests/host shell [--user NAME]               look around
 tests/host reboot [CMD…]                     as a host reboots, or by this command; returns when it is up again
+tests/host poweroff [CMD…]                   as a host is powered off, or by this command, and then switched on; returns when it is up again
 tests/host crash                             as when the power fails, and comes back; returns when it is up again
 tests/host status                            is it up?
 tests/host down                              pull its plug, and clear up
@@ -32,7 +33,7 @@ EXIT_FAILURE = 125
 
 
 def main(arguments):
-    commands = {"up": up, "run": run, "shell": shell, "reboot": reboot, "crash": crash, "status": status, "down": down}
+    commands = {"up": up, "run": run, "shell": shell, "reboot": reboot, "poweroff": poweroff, "crash": crash, "status": status, "down": down}
     if not arguments or arguments[0] not in commands:
         print(USAGE, file=sys.stdout if arguments[:1] in (["--help"], ["help"]) else sys.stderr)
         return 0 if arguments[:1] in (["--help"], ["help"]) else EXIT_FAILURE
@@ -181,8 +182,18 @@ def shell(name, arguments):
 
 
 def reboot(name, arguments):
+    return go_down(name, state(name), arguments or ["systemctl", "reboot"])
+
+
+def poweroff(name, arguments):
     before = state(name)
-    subprocess.run([*inside(before["leader"]), *(arguments or ["systemctl", "reboot"])], check=True)
+    ask(name, "switch-on")
+    return go_down(name, before, arguments or ["systemctl", "poweroff"])
+
+
+def go_down(name, before, command):
+    """Runs a command that lets the host go down; returns when it is up again."""
+    subprocess.run([*inside(before["leader"]), *command], check=True)
     if not ask(name, f"ready {before['boots'] + 1}"):
         raise places.Failure(f"the host '{name}' went down and did not come up again")
     return report_failed_units(name)

@@ -7,6 +7,7 @@ over the socket "control" in the host's folder, one line each:
 
         status      {"ready": true, "leader": PID, "boots": 1, "with": []}
         ready N     the same, as soon as the N-th boot is finished
+        switch-on   the next end of the host is a power-off, after which it is booted again: closes at once
         crash       the power goes, and comes back: closes when the processes are gone
         down        closes when everything is gone
 
@@ -26,7 +27,8 @@ from pathlib import Path
 from . import build, places, root
 
 PR_SET_PDEATHSIG = 1
-REBOOTS = 133  # nspawn's exit status when the host within has asked to be booted again
+# nspawn's exit status when the host within has asked to be booted again, and when it has powered itself off.
+REBOOTS, IS_OFF = 133, 0
 OPEN_FILES = "1024:524288"  # what systemd gives a host's PID 1
 
 
@@ -36,6 +38,7 @@ class Keeper:
         self.folder = places.state_folder(name)
         self.leader = self.nspawn = None
         self.boots, self.ready = 0, False
+        self.comes_back_from = REBOOTS  # the end after which it is booted again
         self.crashing = []  # connections of those who wait for the power to go
         self.waiting = []  # (connection, boot) of those who wait for a boot to finish
         self.leaving = []  # connections of those who wait for the end
@@ -152,8 +155,9 @@ class Keeper:
         self.selector.unregister(process)
         os.close(process)
         self.leader, self.ready = None, False
-        if self.nspawn.wait() == REBOOTS or self.crashing:
+        if self.nspawn.wait() == self.comes_back_from or self.crashing:
             self.start_nspawn()
+        self.comes_back_from = REBOOTS
         while self.crashing:
             self.crashing.pop().close()
 
@@ -176,6 +180,9 @@ class Keeper:
                 self.tell(connection)
             case ["ready", boot]:
                 self.waiting.append((connection, int(boot)))
+            case ["switch-on"]:
+                self.comes_back_from = IS_OFF
+                connection.close()
             case ["crash"]:
                 self.crashing.append(connection)
                 self.pull_the_plug()
