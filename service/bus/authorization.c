@@ -173,6 +173,27 @@ static void conclude(VbQuestion *question, VbVerdict verdict) {
         question_free(question);
 }
 
+static VbQuestion *find_question_of(const VbAuthorization *authorization, const VbPeer *peer) {
+        GHashTableIter iter;
+        void *question;
+
+        g_hash_table_iter_init(&iter, authorization->questions);
+        while (g_hash_table_iter_next(&iter, NULL, &question))
+                if (((const VbQuestion *) question)->peer == peer)
+                        return question;
+        return NULL;
+}
+
+void vb_authorization_peer_ended(VbAuthorization *authorization, const VbPeer *peer) {
+        VbQuestion *question;
+
+        /* Who is told may ask the next one, but of a process that has ended the answer is known. */
+        while ((question = find_question_of(authorization, peer))) {
+                end_dialog(question);
+                conclude(question, VB_VERDICT_DENIED);
+        }
+}
+
 static void remember(VbQuestion *question, VbVerdict verdict) {
         VbAuthorization *authorization = question->authorization;
         GHashTable *verdicts;

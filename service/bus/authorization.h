@@ -55,5 +55,8 @@ void vb_authorization_unwatch(VbAuthorization *authorization);
 VbVerdict vb_authorization_check(VbAuthorization *authorization, VbPeer *peer, const char *action,
                                  const VbSubject *subject, bool interactive, VbAuthorizationWaiter *waiter);
 
+/* The process that this peer, a link, speaks for has ended: nobody is there to be asked for a password, and who waits is told no. */
+void vb_authorization_peer_ended(VbAuthorization *authorization, const VbPeer *peer);
+
 /* Waits no more; a question for which nobody waits is withdrawn. No-op if it does not wait. */
 void vb_authorization_cancel(VbAuthorizationWaiter *waiter);

@@ -103,6 +103,7 @@ void vb_link_on_process_exited(VbProcess *process, const VbProcessExit *exit, vo
         VbLink *link = userdata;
 
         vb_peer_set_ended(link->peer);
+        vb_authorization_peer_ended(vb_daemon_authorization(link->links->daemon), link->peer);
 }
 
 /* What is begun and not ended, a handshake or a message, holds memory. Looked at only while there is any. */

@@ -40,8 +40,9 @@ static void find_group(gid_t gid, char *ret, size_t size) {
 
 /* Clients */
 
+/* Who has left is shown no more, though calls of it go on. */
 static bool is_of(const ProxyServed *served, const ProxyAdminServer *server) {
-        return (served->client.door == PROXY_DOOR_ADMIN) == server->admin &&
+        return !served->left && (served->client.door == PROXY_DOOR_ADMIN) == server->admin &&
                strncmp(served->client.driver, server->driver, sizeof server->driver) == 0;
 }
 

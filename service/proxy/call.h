@@ -3,8 +3,8 @@
 
 /* One procedure on its way from packet to reply. The dispatcher has decoded the arguments and checked that this connection
  * may call it. A function replies at once or later, or fails; a call whose last reference goes without a reply is answered
- * with an error, and the mistake logged. If the client leaves meanwhile, what has been sent to the bus goes on, but no more
- * functions are run. */
+ * with an error, and the mistake logged. If the client leaves meanwhile, the call goes on to its end as if it were there, and its
+ * answer goes nowhere; only if that takes too long, no more functions are run. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,10 +23,10 @@ ProxyCall *proxy_call_ref(ProxyCall *call);
 ProxyCall *proxy_call_unref(ProxyCall *call);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProxyCall, proxy_call_unref)
 
-ProxyConnection *proxy_call_connection(ProxyCall *call); /* NULL once it has been answered, or the client has left */
+ProxyConnection *proxy_call_connection(ProxyCall *call); /* NULL once it has been answered, or has been orphaned */
 const RpcProcedure *proxy_call_procedure(const ProxyCall *call);
 uint32_t proxy_call_serial(const ProxyCall *call);
-bool proxy_call_is_orphan(const ProxyCall *call); /* there is no connection any more */
+bool proxy_call_is_orphan(const ProxyCall *call); /* the client has left long ago, or the worker ends: there is no connection any more */
 
 /* Memory that lives as long as the call, zeroed: for results that are built piece by piece. Never NULL. */
 void *proxy_call_alloc(ProxyCall *call, size_t size);

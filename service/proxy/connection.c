@@ -17,10 +17,14 @@
  * what comes before it is still seen: keepalive messages above all.
  *
  * Whoever uses a connection may find that it has to end, deep inside a call that comes from it. So it ends, is read on, and tells that it is
- * drained, from a source of its own in the loop: "turn". */
+ * drained, from a source of its own in the loop: "turn".
+ *
+ * The end has two steps. The client departs: its socket is closed, and what features kept for it goes. If calls of it are under way then, the rest
+ * lingers until they are answered, so that each comes to its own end, with what it has to clean up; the answers go nowhere. Then it is gone. */
 
 enum {
         PACKETS_A_TURN = 32, /* then other clients have their turn */
+        LINGER_MAX_SEC = 24 * 60 * 60, /* a guest's memory may be large, and the disk slow */
 };
 
 /* What a feature keeps. */
@@ -61,6 +65,8 @@ struct ProxyConnection {
 
         const char *closing; /* when all is said: why */
         const char *dropped; /* why */
+        bool departed;
+        sd_event_source *overdue; /* since it departed */
 };
 
 /* The end */
@@ -98,10 +104,14 @@ static bool may_read(const ProxyConnection *connection) {
 /* Edge-triggered, as the loop serves one source in a turn: else each turn would collect all clients anew that wait to be read. So whoever
  * stops reading or writing before the socket has no more sees to it that it goes on: by a turn, or by events that change here. */
 static void update(ProxyConnection *connection) {
-        uint32_t events = EPOLLET | (may_read(connection) ? EPOLLIN : 0) |
-                          (proxy_writer_queued(connection->writer) > 0 ? EPOLLOUT : 0);
-        size_t held = proxy_reader_size(connection->reader) + proxy_writer_queued(connection->writer);
+        uint32_t events = EPOLLET | (may_read(connection) ? EPOLLIN : 0);
+        size_t queued, held;
 
+        if (connection->departed)
+                return;
+        queued = proxy_writer_queued(connection->writer);
+        held = proxy_reader_size(connection->reader) + queued;
+        events |= queued > 0 ? EPOLLOUT : 0;
         if (!proxy_worker_account(connection->worker, connection->held, held) && held > PROXY_QUEUE_HIGH)
                 proxy_connection_drop(connection, "all clients of this user together hold too much memory");
         connection->held = held;
@@ -200,7 +210,7 @@ static void read_on(ProxyConnection *connection) {
 /* Writing */
 
 static void close_if_done(ProxyConnection *connection) {
-        if (connection->closing && connection->n_calls == 0 && !connection->aside && proxy_writer_queued(connection->writer) == 0)
+        if (connection->closing && !connection->dropped && connection->n_calls == 0 && !connection->aside && proxy_writer_queued(connection->writer) == 0)
                 proxy_connection_drop(connection, connection->closing);
 }
 
@@ -217,12 +227,21 @@ static void write_on(ProxyConnection *connection) {
         update(connection);
 }
 
-void proxy_connection_send(ProxyConnection *connection, GByteArray *message, const int *fds, unsigned n_fds) {
-        bool waits = proxy_writer_queued(connection->writer) > 0;
+static void discard(GByteArray *message, const int *fds, unsigned n_fds) {
+        for (unsigned i = 0; i < n_fds; i++)
+                (void) vb_close(fds[i]);
+        g_byte_array_unref(message);
+}
 
-        proxy_writer_add(connection->writer, message, fds, n_fds);
-        if (connection->dropped)
+void proxy_connection_send(ProxyConnection *connection, GByteArray *message, const int *fds, unsigned n_fds) {
+        bool waits;
+
+        if (connection->dropped) {
+                discard(message, fds, n_fds);
                 return;
+        }
+        waits = proxy_writer_queued(connection->writer) > 0;
+        proxy_writer_add(connection->writer, message, fds, n_fds);
         if (proxy_writer_queued(connection->writer) > PROXY_QUEUE_MAX)
                 proxy_connection_drop(connection, "it does not take what it has asked for");
         else if (!waits)
@@ -255,13 +274,61 @@ static void tell_waiters(ProxyConnection *connection) {
         }
 }
 
+/* What is there for the client alone. Calls under way are not. */
+static void close_up(ProxyConnection *connection) {
+        g_clear_pointer(&connection->data, g_hash_table_unref);
+        g_array_set_size(connection->waiters, 0);
+        proxy_keepalive_done(&connection->keepalive);
+        connection->io = sd_event_source_disable_unref(connection->io);
+        proxy_worker_release(connection->worker, connection->held);
+        connection->held = 0;
+        proxy_packet_free(g_steal_pointer(&connection->aside));
+        connection->reader = proxy_reader_free(connection->reader);
+        connection->writer = proxy_writer_free(connection->writer);
+        connection->fd = vb_close(connection->fd);
+        connection->departed = true;
+}
+
+static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
+        ProxyConnection *connection = userdata;
+
+        vb_log_warning("%u calls of client %" G_GUINT64_FORMAT " (process %d of user %u), which has left, are given up",
+                       connection->n_calls, connection->client.id, connection->client.pid, connection->client.uid);
+        proxy_worker_client_gone(connection->worker, connection);
+        return 0;
+}
+
+static void linger(ProxyConnection *connection) {
+        int r;
+
+        vb_log_debug("client %" G_GUINT64_FORMAT " has left, and %u of its calls go on", connection->client.id, connection->n_calls);
+        r = sd_event_add_time_relative(proxy_worker_event(connection->worker), &connection->overdue, CLOCK_MONOTONIC,
+                                       LINGER_MAX_SEC * (uint64_t) G_USEC_PER_SEC, G_USEC_PER_SEC, on_overdue, connection);
+        if (r < 0)
+                (void) vb_log_warning_errno(r, "cannot watch how long a client's calls go on: %m");
+        proxy_worker_client_left(connection->worker, connection);
+}
+
+/* May free it. */
+static void end(ProxyConnection *connection) {
+        bool departs = !connection->departed;
+
+        if (departs) {
+                vb_log_debug("client %" G_GUINT64_FORMAT " (process %d of user %u) is let go: %s", connection->client.id,
+                             connection->client.pid, connection->client.uid, connection->dropped);
+                close_up(connection);
+        }
+        if (connection->n_calls == 0)
+                proxy_worker_client_gone(connection->worker, connection);
+        else if (departs)
+                linger(connection);
+}
+
 static int on_turn(sd_event_source *source, void *userdata) {
         ProxyConnection *connection = userdata;
 
         if (connection->dropped) {
-                vb_log_debug("client %" G_GUINT64_FORMAT " (process %d of user %u) is let go: %s", connection->client.id,
-                             connection->client.pid, connection->client.uid, connection->dropped);
-                proxy_worker_client_gone(connection->worker, connection);
+                end(connection);
                 return 0;
         }
         tell_waiters(connection);
@@ -318,17 +385,10 @@ ProxyConnection *proxy_connection_free(ProxyConnection *connection) {
                 connection->dropped = "the worker ends";
         while (connection->n_calls > 0)
                 proxy_call_orphan(connection->calls[--connection->n_calls]);
-        if (connection->data)
-                g_hash_table_unref(connection->data);
+        close_up(connection);
         g_array_unref(connection->waiters);
-        proxy_keepalive_done(&connection->keepalive);
-        sd_event_source_disable_unref(connection->io);
         sd_event_source_disable_unref(connection->turn);
-        proxy_worker_release(connection->worker, connection->held);
-        proxy_packet_free(connection->aside);
-        proxy_reader_free(connection->reader);
-        proxy_writer_free(connection->writer);
-        (void) vb_close(connection->fd);
+        sd_event_source_disable_unref(connection->overdue);
         g_free(connection->driver);
         g_free(connection->uri);
         g_free(connection);
@@ -349,7 +409,7 @@ void proxy_connection_leave(ProxyConnection *connection, ProxyCall *call) {
                 i++;
         assert(i < connection->n_calls);
         connection->calls[i] = connection->calls[--connection->n_calls];
-        if (connection->aside)
+        if (connection->aside || (connection->departed && connection->n_calls == 0))
                 schedule_turn(connection);
         close_if_done(connection);
 }
@@ -377,7 +437,8 @@ int proxy_connection_open(ProxyConnection *connection, const char *driver, const
         connection->driver = g_strdup(driver);
         connection->uri = g_strdup(uri);
         connection->read_only = connection->read_only || read_only;
-        proxy_keepalive_opened(&connection->keepalive);
+        if (!connection->departed)
+                proxy_keepalive_opened(&connection->keepalive);
         proxy_worker_client_opened(connection->worker, connection);
         return 0;
 }
@@ -394,12 +455,15 @@ void proxy_connection_close_after_reply(ProxyConnection *connection) {
 
 /* What has arrived was sent when nobody could know, so it is still taken. */
 void proxy_connection_wind_up(ProxyConnection *connection) {
+        if (connection->dropped)
+                return;
         read_on(connection);
         close_when_all_is_said(connection, "the daemon ends");
 }
 
 void proxy_connection_start_keepalive(ProxyConnection *connection) {
-        proxy_keepalive_start(&connection->keepalive);
+        if (!connection->departed)
+                proxy_keepalive_start(&connection->keepalive);
 }
 
 /* For streams */
@@ -421,13 +485,13 @@ void proxy_connection_release_reading(ProxyConnection *connection) {
 }
 
 size_t proxy_connection_queued(const ProxyConnection *connection) {
-        return proxy_writer_queued(connection->writer);
+        return connection->writer ? proxy_writer_queued(connection->writer) : 0;
 }
 
 void proxy_connection_when_drained(ProxyConnection *connection, ProxyDrained drained, void *userdata) {
         proxy_connection_not_when_drained(connection, userdata);
         g_array_append_val(connection->waiters, ((Waiter){ drained, userdata }));
-        if (proxy_writer_queued(connection->writer) < PROXY_QUEUE_HIGH)
+        if (proxy_connection_queued(connection) < PROXY_QUEUE_HIGH)
                 schedule_turn(connection);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One classic client in its worker: the socket, what it may do, what it has asked for and not got yet. It is freed when the
- * client leaves, or breaks the protocol, or the worker drops it; calls under way then find themselves orphaned. */
+/* One classic client in its worker: the socket, what it may do, what it has asked for and not got yet. When the client leaves, or breaks the
+ * protocol, or the worker drops it, its socket is closed at once; the rest is freed when the calls under way have been answered, or
+ * have taken too long: then they find themselves orphaned. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -29,7 +29,8 @@ typedef enum ProxyControlKind {
         /* To the listener. */
         PROXY_CONTROL_OPEN_LINK, /* link: a question */
         PROXY_CONTROL_OPENED, /* id: this client has opened its connection; result: 1 if read-only */
-        PROXY_CONTROL_GONE, /* id: this client has left */
+        PROXY_CONTROL_LEFT, /* id: this client has left, but calls of it go on */
+        PROXY_CONTROL_GONE, /* id: this client has left, and nothing of it goes on */
         PROXY_CONTROL_ASK, /* id, result and tail: a question of the administration */
         _PROXY_CONTROL_KIND_MAX,
 } ProxyControlKind;

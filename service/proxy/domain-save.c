@@ -90,8 +90,7 @@ static int on_written(ProxyCall *call, sd_bus_message *answer, void *userdata, s
 
         if (!sd_bus_message_is_method_error(answer, NULL))
                 return proxy_call_reply(call, NULL);
-        proxy_file_discard(file);
-        return sd_bus_error_copy(reterr, sd_bus_message_get_error(answer));
+        return proxy_file_discard(call, file, -sd_bus_message_get_errno(answer), sd_bus_message_get_error(answer));
 }
 
 /* From here on, too, the file is discarded if it comes to nothing. */
@@ -99,9 +98,7 @@ static int send_written(ProxyCall *call, sd_bus_message *message, int r, ProxyFi
                         sd_bus_error *reterr) {
         if (r >= 0)
                 r = proxy_call_send_tolerant(call, message, on_written, file, reterr);
-        if (r < 0)
-                proxy_file_discard(file);
-        return r;
+        return r < 0 ? proxy_file_discard(call, file, r, reterr) : 0;
 }
 
 static int on_save_opened(ProxyCall *call, ProxyFile *file, void *userdata, sd_bus_error *reterr) {

@@ -24,5 +24,5 @@ typedef int (*ProxyFileOpened)(ProxyCall *call, ProxyFile *file, void *userdata,
 VB_MUST_USE int proxy_file_open(ProxyCall *call, const char *path, ProxyFileHow how, ProxyFileOpened opened,
                                 void *userdata, sd_bus_error *reterr);
 
-/* The driver could not fill it: one that was not there before is removed again, in the background. */
-void proxy_file_discard(const ProxyFile *file);
+/* The driver could not fill it: one that was not there before is removed again; then the call fails, of this. Returns 0. */
+int proxy_file_discard(ProxyCall *call, const ProxyFile *file, int r, const sd_bus_error *error);

@@ -17,6 +17,7 @@ typedef struct ProxyServed {
         ProxyWorkerProcess *worker;
         bool open; /* connect_open has been answered */
         bool read_only;
+        bool left; /* … but calls of it go on; it counts until they end */
 } ProxyServed;
 
 struct ProxyListener {

@@ -173,6 +173,12 @@ static int on_control(const ProxyControlHead *head, const void *tail, size_t n_t
                 served->open = true;
                 served->read_only = head->result > 0;
                 return 0;
+        case PROXY_CONTROL_LEFT:
+                served = served_by(worker, head->id);
+                if (!served)
+                        return -EBADMSG;
+                served->left = true;
+                return 0;
         case PROXY_CONTROL_GONE:
                 if (!served_by(worker, head->id))
                         return -EBADMSG;

@@ -35,6 +35,7 @@ struct ProxyWorker {
         sd_event *event;
         ProxyControl *control;
         GHashTable *connections; /* by id of the client; owns */
+        GQueue lingering; /* those whose client has left, in that order */
         GHashTable *backends; /* by driver's name; owns */
         GHashTable *questions; /* by number; owns */
         uint64_t n_questions;
@@ -152,9 +153,17 @@ static void forget_links(gpointer key, gpointer backend, gpointer client) {
         proxy_backend_forget(backend, *(uint64_t *) client);
 }
 
+void proxy_worker_client_left(ProxyWorker *worker, ProxyConnection *connection) {
+        tell(worker, &(ProxyControlHead){ .kind = PROXY_CONTROL_LEFT, .id = proxy_connection_client(connection)->id });
+        g_queue_push_tail(&worker->lingering, connection);
+        if (worker->lingering.length > PROXY_WORKER_LINGER_MAX)
+                proxy_worker_client_gone(worker, worker->lingering.head->data);
+}
+
 void proxy_worker_client_gone(ProxyWorker *worker, ProxyConnection *connection) {
         uint64_t id = proxy_connection_client(connection)->id;
 
+        (void) g_queue_remove(&worker->lingering, connection);
         (void) g_hash_table_remove(worker->connections, &id);
         g_hash_table_foreach(worker->backends, forget_links, &id);
         tell(worker, &(ProxyControlHead){ .kind = PROXY_CONTROL_GONE, .id = id });
@@ -261,6 +270,7 @@ static int set_up_loop(ProxyWorker *worker) {
 
 static void worker_done(ProxyWorker *worker) {
         g_clear_pointer(&worker->connections, g_hash_table_unref);
+        g_queue_clear(&worker->lingering);
         g_clear_pointer(&worker->backends, g_hash_table_unref);
         g_clear_pointer(&worker->questions, g_hash_table_unref);
         proxy_control_free(worker->control);

@@ -12,6 +12,7 @@
 
 enum {
         PROXY_WORKER_HELD_MAX = 512 * 1024 * 1024, /* bytes of packets, of all connections of a worker together */
+        PROXY_WORKER_LINGER_MAX = 64, /* clients that have left, with calls under way */
 };
 
 /* main() of `virtproxyd --worker`: the control socket is standard input. Returns the exit status. */
@@ -32,6 +33,8 @@ VB_MUST_USE int proxy_worker_ask(ProxyWorker *worker, int question, const void *
  * more than they may. */
 VB_MUST_USE bool proxy_worker_account(ProxyWorker *worker, size_t before, size_t now);
 void proxy_worker_release(ProxyWorker *worker, size_t held);
-/* The client has left or must go; frees the connection. */
+/* The client has left, but calls of it go on. Frees the connection that has lingered for longest if there are more than PROXY_WORKER_LINGER_MAX. */
+void proxy_worker_client_left(ProxyWorker *worker, ProxyConnection *connection);
+/* Nothing of it goes on any more, or nothing may; frees the connection. */
 void proxy_worker_client_gone(ProxyWorker *worker, ProxyConnection *connection);
 void proxy_worker_client_opened(ProxyWorker *worker, const ProxyConnection *connection);

@@ -379,6 +379,17 @@ class ForAProcess(Links):
         with self.assertRaisesRegex(Failure, ACCESS_DENIED):
             pending.result()
 
+    def test_a_dialog_is_taken_down_when_the_process_has_ended(self):
+        self.polkit.rule = lambda action, details, interactive: "hang" if interactive else "challenge"
+        link = self.speaking()
+        pending = link.send(ROOT, HYPERVISOR, "Define", variant("('web', @a{sv} {})"), interactive=True)
+        wait_until(lambda: self.polkit.hanging)
+        self.sleeper.kill()
+        self.sleeper.wait()
+        with self.assertRaisesRegex(Failure, ACCESS_DENIED):
+            pending.result()
+        wait_until(lambda: self.polkit.withdrawn)
+
     def test_outlives_its_opener(self):
         opener = self.client()
         link = self.enter(Link(opener, self.identity(self.pid, ALICE)))

@@ -1,35 +1,40 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""virtproxyd that is told to end while clients wait for answers: whoever has called is answered first, within measure."""
+"""virtproxyd that is told to end while clients wait for answers: whoever has called is answered first, within measure. And clients that
+leave while it is at work for them: what they have called for comes to its end all the same."""
 
+import os
 import signal
 import struct
 import unittest
 
 import libvirt
 
-from classic import ADMIN, GET_URI, Raw, packet, string, uint
+from classic import ADMIN, GET_URI, Raw, descriptors, packet, string, uint
 from harness import DAEMON, DEADLINE, options, wait_until
 from proxied import ProxiedCase, domain
 from qemud import xml
 
-DEFINE_XML, GET_XML = 11, 14
-ADMIN_OPEN, SHUT_DOWN, PRESERVE = 1, 20, 1
+DEFINE_XML, GET_XML, CORE_DUMP, SAVE = 11, 14, 53, 55
+ADMIN_OPEN, LIST_CLIENTS, SHUT_DOWN, PRESERVE = 1, 8, 20, 1
+LINGER_MAX = 64  # clients of a worker that have left, with calls under way
 PROXY, ROOT = "org.virtbus.Proxy1", "/org/virtbus/Proxy1"
 
 
-class Leaving(ProxiedCase):
-    def setUp(self):
-        super().setUp()
-        self.get_xml = domain("web", self.connection.defineXML(xml("web")).UUID()) + struct.pack(">I", 0)
-        self.waiting, self.idle = self.raw(), self.raw()
-        self.waiting.call(GET_XML, self.get_xml)  # it has its link to the driver
-
+class StoppedDriver(ProxiedCase):
     def stop_the_driver(self):
         self.qemud.process.send_signal(signal.SIGSTOP)
         self.addCleanup(self.let_it_go_on)
 
     def let_it_go_on(self):
         self.qemud.process.send_signal(signal.SIGCONT)
+
+
+class Leaving(StoppedDriver):
+    def setUp(self):
+        super().setUp()
+        self.get_xml = domain("web", self.connection.defineXML(xml("web")).UUID()) + struct.pack(">I", 0)
+        self.waiting, self.idle = self.raw(), self.raw()
+        self.waiting.call(GET_XML, self.get_xml)  # it has its link to the driver
 
     def assert_answered_and_closed(self, *serials):
         """After the daemon has let go who waited for nothing."""
@@ -78,6 +83,118 @@ class Leaving(ProxiedCase):
         self.proxyd.process.terminate()
         self.assertTrue(self.waiting.is_gone())
         self.assertEqual(self.proxyd.process.wait(DEADLINE), 0)
+
+
+class Client(StoppedDriver):
+    """Leaves before its call has been answered."""
+
+    def setUp(self):
+        super().setUp()
+        self.domain = self.connection.defineXML(xml("web"))
+        self.domain.create()
+        self.web = domain("web", self.domain.UUID(), self.domain.ID())
+        self.other = self.raw()
+        self.admin = self.enter(Raw(self.proxyd.socket.parent / "libvirt-admin-sock"))
+        self.admin.call(ADMIN_OPEN, uint(0), program=ADMIN)
+        self.file = self.bus.directory / "guest"
+        wait_until(lambda: self.n_clients() == 2)  # who only tried whether the daemon listens has been noticed to be gone
+
+    def n_clients(self):
+        """As the administration is told."""
+        return int.from_bytes(self.admin.call(LIST_CLIENTS, string("libvirtd") + uint(0) + uint(0), program=ADMIN)[-4:], "big")
+
+    def worker(self):
+        """The one of the clients; the administration's is the younger one."""
+        with open(f"/proc/{self.proxyd.process.pid}/task/{self.proxyd.process.pid}/children", encoding="ascii") as children:
+            return int(children.read().split()[0])
+
+    def call_and_leave(self, procedure, body):
+        """When the file has been made, or opened, and while the driver does nothing."""
+        clients, size = self.n_clients(), self.file.stat().st_size if self.file.exists() else None
+        leaver = self.raw()
+        self.stop_the_driver()
+        leaver.begin(procedure, body)
+        wait_until(lambda: self.file.exists() and (size is None or self.file.stat().st_size == 0))
+        leaver.close()
+        wait_until(lambda: self.n_clients() == clients)
+
+    def end_the_guest(self):
+        """So nothing can be saved of it."""
+        os.kill(self.qemud.emulator(self.domain.UUIDString()), signal.SIGKILL)
+
+    def test_a_save_that_fails_takes_its_file_away(self):
+        self.call_and_leave(SAVE, self.web + string(str(self.file)))
+        self.end_the_guest()
+        self.let_it_go_on()
+        wait_until(lambda: not self.file.exists())
+        wait_until(lambda: self.domain.state()[0] == libvirt.VIR_DOMAIN_SHUTOFF)
+
+    def test_who_stays_finds_it_gone(self):
+        """When the error comes."""
+        self.stop_the_driver()
+        serial = self.other.begin(SAVE, self.web + string(str(self.file)))
+        wait_until(self.file.exists)
+        self.end_the_guest()
+        self.let_it_go_on()
+        self.assertEqual(self.other.receive().serial, serial)
+        self.assertFalse(self.file.exists())
+
+    def test_so_does_a_dump(self):
+        self.call_and_leave(CORE_DUMP, self.web + string(str(self.file)) + uint(0))
+        self.end_the_guest()
+        self.let_it_go_on()
+        wait_until(lambda: not self.file.exists())
+
+    def test_a_file_that_was_there_before_stays(self):
+        self.file.write_text("mine", encoding="ascii")
+        sockets = self.n_sockets()
+        self.call_and_leave(SAVE, self.web + string(str(self.file)))
+        self.end_the_guest()
+        self.let_it_go_on()
+        wait_until(lambda: self.n_sockets() == sockets)
+        self.assertTrue(self.file.exists())
+
+    def test_a_save_that_succeeds_does_so(self):
+        self.call_and_leave(SAVE, self.web + string(str(self.file)))
+        self.let_it_go_on()
+        wait_until(lambda: self.domain.state()[0] == libvirt.VIR_DOMAIN_SHUTOFF)
+        self.connection.restore(str(self.file))
+        self.assertEqual(self.domain.state()[0], libvirt.VIR_DOMAIN_RUNNING)
+
+    def n_sockets(self):
+        """Of the worker: each client has one, and one to the driver."""
+        return sum(target.startswith("socket:") for target in descriptors(self.worker()).values())
+
+    def leave_all(self, n):
+        """So many clients call, and leave, while the driver does nothing."""
+        get_xml = self.web + struct.pack(">I", 0)
+        leavers = [self.raw() for _ in range(n)]
+        for leaver in leavers:
+            leaver.call(GET_XML, get_xml)
+        self.stop_the_driver()
+        for leaver in leavers:
+            leaver.begin(GET_XML, get_xml)
+            leaver.begin(GET_URI)
+            leaver.receive()  # what only the worker is asked for: it has seen the other, too
+        for leaver in leavers:
+            leaver.close()
+
+    def test_all_that_was_kept_for_them_goes(self):
+        clients, sockets = self.n_clients(), self.n_sockets()
+        self.leave_all(5)
+        wait_until(lambda: self.n_clients() == clients)
+        wait_until(lambda: self.n_sockets() == sockets + 5)
+        self.let_it_go_on()
+        wait_until(lambda: self.n_sockets() == sockets)
+        self.other.call(GET_XML, self.web + struct.pack(">I", 0))
+
+    def test_so_many_may_and_no_more(self):
+        sockets = self.n_sockets()
+        self.leave_all(LINGER_MAX + 6)
+        wait_until(lambda: self.n_sockets() == sockets + LINGER_MAX)
+        self.other.call(GET_URI)
+        self.let_it_go_on()
+        wait_until(lambda: self.n_sockets() == sockets)
 
 
 class Driver(ProxiedCase):
