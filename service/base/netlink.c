@@ -9,25 +9,20 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* One request: header, the link's part, attributes. All that is asked for here fits by far. */
-typedef struct Request {
-        struct nlmsghdr header;
-        struct ifinfomsg link;
-        char attributes[512];
-} Request;
+#include "base/netlink-private.h"
 
-static void request_init(Request *request, uint16_t type, uint16_t flags) {
-        *request = (Request){
+void vb_netlink_request_init(VbNetlinkRequest *request, uint16_t type, uint16_t flags, const void *body, size_t size) {
+        *request = (VbNetlinkRequest){
                 .header = {
-                        .nlmsg_len = NLMSG_LENGTH(sizeof(struct ifinfomsg)),
+                        .nlmsg_len = (uint32_t) NLMSG_LENGTH(size),
                         .nlmsg_type = type,
                         .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags,
                 },
-                .link.ifi_family = AF_UNSPEC,
         };
+        memcpy(NLMSG_DATA(&request->header), body, size);
 }
 
-static struct rtattr *add(Request *request, uint16_t type, const void *data, size_t size) {
+struct rtattr *vb_netlink_add(VbNetlinkRequest *request, uint16_t type, const void *data, size_t size) {
         struct rtattr *attribute = (struct rtattr *) ((char *) request + NLMSG_ALIGN(request->header.nlmsg_len));
 
         g_assert((char *) attribute + RTA_LENGTH(size) <= (char *) request + sizeof(*request));
@@ -39,11 +34,11 @@ static struct rtattr *add(Request *request, uint16_t type, const void *data, siz
         return attribute;
 }
 
-static struct rtattr *begin(Request *request, uint16_t type) {
-        return add(request, type, NULL, 0);
+struct rtattr *vb_netlink_begin(VbNetlinkRequest *request, uint16_t type) {
+        return vb_netlink_add(request, type, NULL, 0);
 }
 
-static void end(Request *request, struct rtattr *nest) {
+void vb_netlink_end(VbNetlinkRequest *request, struct rtattr *nest) {
         nest->rta_len = (uint16_t) ((char *) request + request->header.nlmsg_len - (char *) nest);
 }
 
@@ -54,7 +49,7 @@ int vb_netlink_open(void) {
 }
 
 /* The kernel acknowledges within the call that sends, so that the answer is there at once. */
-static int talk(int fd, Request *request) {
+int vb_netlink_talk(int fd, VbNetlinkRequest *request) {
         const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
         char answer[4096];
         const struct nlmsghdr *header = (const struct nlmsghdr *) answer;
@@ -73,40 +68,45 @@ static int talk(int fd, Request *request) {
         return error->error;
 }
 
-int vb_netlink_change(int fd, const VbLinkChange *change) {
-        Request request;
+/* --- links ---------------------------------------------------------------------------------------------------------- */
 
-        request_init(&request, RTM_NEWLINK, 0);
-        request.link.ifi_index = change->ifindex;
+static void link_request(VbNetlinkRequest *request, uint16_t type, uint16_t flags, const struct ifinfomsg *link) {
+        vb_netlink_request_init(request, type, flags, link, sizeof(*link));
+}
+
+int vb_netlink_change(int fd, const VbLinkChange *change) {
+        struct ifinfomsg link = { .ifi_family = AF_UNSPEC, .ifi_index = change->ifindex };
+        VbNetlinkRequest request;
+
         if (change->up) {
-                request.link.ifi_flags = IFF_UP;
-                request.link.ifi_change = IFF_UP;
+                link.ifi_flags = IFF_UP;
+                link.ifi_change = IFF_UP;
         }
+        link_request(&request, RTM_NEWLINK, 0, &link);
         if (change->mtu > 0)
-                (void) add(&request, IFLA_MTU, &change->mtu, sizeof(change->mtu));
+                (void) vb_netlink_add(&request, IFLA_MTU, &change->mtu, sizeof(change->mtu));
         if (change->mac)
-                (void) add(&request, IFLA_ADDRESS, change->mac, 6);
+                (void) vb_netlink_add(&request, IFLA_ADDRESS, change->mac, 6);
         if (change->controller > 0)
-                (void) add(&request, IFLA_MASTER, &change->controller, sizeof(change->controller));
+                (void) vb_netlink_add(&request, IFLA_MASTER, &change->controller, sizeof(change->controller));
         if (change->alias)
-                (void) add(&request, IFLA_IFALIAS, change->alias, strlen(change->alias));
+                (void) vb_netlink_add(&request, IFLA_IFALIAS, change->alias, strlen(change->alias));
         if (change->group)
-                (void) add(&request, IFLA_GROUP, change->group, sizeof(*change->group));
-        return talk(fd, &request);
+                (void) vb_netlink_add(&request, IFLA_GROUP, change->group, sizeof(*change->group));
+        return vb_netlink_talk(fd, &request);
 }
 
 int vb_netlink_isolate_port(int fd, int ifindex, bool isolated) {
         uint8_t value = isolated;
+        const struct ifinfomsg link = { .ifi_family = AF_BRIDGE, .ifi_index = ifindex };
+        VbNetlinkRequest request;
         struct rtattr *nest;
-        Request request;
 
-        request_init(&request, RTM_SETLINK, 0);
-        request.link.ifi_family = AF_BRIDGE;
-        request.link.ifi_index = ifindex;
-        nest = begin(&request, IFLA_PROTINFO | NLA_F_NESTED);
-        (void) add(&request, IFLA_BRPORT_ISOLATED, &value, sizeof(value));
-        end(&request, nest);
-        return talk(fd, &request);
+        link_request(&request, RTM_SETLINK, 0, &link);
+        nest = vb_netlink_begin(&request, IFLA_PROTINFO | NLA_F_NESTED);
+        (void) vb_netlink_add(&request, IFLA_BRPORT_ISOLATED, &value, sizeof(value));
+        vb_netlink_end(&request, nest);
+        return vb_netlink_talk(fd, &request);
 }
 
 /* The kernel fills in no "%d" of a netlink request, and does not tell the index of what it made. */
@@ -126,21 +126,22 @@ static int choose_name(const char *pattern, char ret[static IF_NAMESIZE]) {
 
 static int add_macvtap(int fd, int lower, const char *name, VbMacvlanMode mode, const uint8_t *mac, uint32_t group) {
         uint32_t kernel_mode = mode;
+        const struct ifinfomsg link = { .ifi_family = AF_UNSPEC };
         struct rtattr *info, *data;
-        Request request;
+        VbNetlinkRequest request;
 
-        request_init(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-        (void) add(&request, IFLA_IFNAME, name, strlen(name) + 1);
-        (void) add(&request, IFLA_LINK, &lower, sizeof(lower));
-        (void) add(&request, IFLA_ADDRESS, mac, 6);
-        (void) add(&request, IFLA_GROUP, &group, sizeof(group));
-        info = begin(&request, IFLA_LINKINFO);
-        (void) add(&request, IFLA_INFO_KIND, "macvtap", strlen("macvtap"));
-        data = begin(&request, IFLA_INFO_DATA);
-        (void) add(&request, IFLA_MACVLAN_MODE, &kernel_mode, sizeof(kernel_mode));
-        end(&request, data);
-        end(&request, info);
-        return talk(fd, &request);
+        link_request(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &link);
+        (void) vb_netlink_add(&request, IFLA_IFNAME, name, strlen(name) + 1);
+        (void) vb_netlink_add(&request, IFLA_LINK, &lower, sizeof(lower));
+        (void) vb_netlink_add(&request, IFLA_ADDRESS, mac, 6);
+        (void) vb_netlink_add(&request, IFLA_GROUP, &group, sizeof(group));
+        info = vb_netlink_begin(&request, IFLA_LINKINFO);
+        (void) vb_netlink_add(&request, IFLA_INFO_KIND, "macvtap", strlen("macvtap"));
+        data = vb_netlink_begin(&request, IFLA_INFO_DATA);
+        (void) vb_netlink_add(&request, IFLA_MACVLAN_MODE, &kernel_mode, sizeof(kernel_mode));
+        vb_netlink_end(&request, data);
+        vb_netlink_end(&request, info);
+        return vb_netlink_talk(fd, &request);
 }
 
 int vb_netlink_add_macvtap(int fd, int lower, const char *name, VbMacvlanMode mode, const uint8_t *mac, uint32_t group) {
@@ -160,12 +161,12 @@ int vb_netlink_add_macvtap(int fd, int lower, const char *name, VbMacvlanMode mo
 }
 
 int vb_netlink_remove(int fd, int ifindex) {
-        Request request;
+        const struct ifinfomsg link = { .ifi_family = AF_UNSPEC, .ifi_index = ifindex };
+        VbNetlinkRequest request;
         int r;
 
-        request_init(&request, RTM_DELLINK, 0);
-        request.link.ifi_index = ifindex;
-        r = talk(fd, &request);
+        link_request(&request, RTM_DELLINK, 0, &link);
+        r = vb_netlink_talk(fd, &request);
         return r == -ENODEV ? 0 : r;
 }
 

@@ -126,15 +126,18 @@ static const char *const tuning_words[] = {
 };
 
 static void tell_tuning(VbDomain *domain, VbResource resource, unsigned part) {
-        const char *word = resource < G_N_ELEMENTS(tuning_words) ? tuning_words[resource] : NULL;
+        const char *word = resource < G_N_ELEMENTS(tuning_words) ? tuning_words[resource] : NULL, *name = NULL;
         char number[16] = "";
 
         if (!word)
                 return;
         if (resource == VB_RESOURCE_VCPU_PIN || resource == VB_RESOURCE_IOTHREAD_PIN)
                 (void) g_snprintf(number, sizeof(number), "%u", part);
-        vb_domain1_emit_tuning_changed(&domain->object, word,
-                                       resource == VB_RESOURCE_DISK_TUNING ? domain->live->disks.items[part]->target : number);
+        else if (resource == VB_RESOURCE_DISK_TUNING)
+                name = domain->live->disks.items[part]->target;
+        else if (resource == VB_RESOURCE_INTERFACE_TUNING)
+                name = domain->live->interfaces.items[part]->target;
+        vb_domain1_emit_tuning_changed(&domain->object, word, name ?: number);
 }
 
 static int take_live(Change *change, VbDomain *domain, sd_bus_error *reterr) {

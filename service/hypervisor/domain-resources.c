@@ -7,6 +7,7 @@
 #include "hypervisor/disk-tuning.h"
 #include "hypervisor/handlers.h"
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/interface-tuning.h"
 #include "hypervisor/tuning.h"
 #include "model/host-stats.h"
 #include "model/vcpus.h"
@@ -174,6 +175,7 @@ DEFINE_EDIT(edit_cpu, VbDomain1SetCpuTuningArgs, vb_tuning_set_cpu(definition, a
 DEFINE_EDIT(edit_limits, VbDomain1SetMemoryTuningArgs, vb_tuning_set_limits(definition, args, reterr))
 DEFINE_EDIT(edit_block, VbDomain1SetBlockTuningArgs, vb_tuning_set_block(definition, args, reterr))
 DEFINE_EDIT(edit_numa, VbDomain1SetNumaTuningArgs, vb_tuning_set_numa(definition, args, live, reterr))
+DEFINE_EDIT(edit_interface, VbDomain1SetInterfaceTuningArgs, vb_interface_tuning_set(definition, args, reterr))
 DEFINE_EDIT(edit_disk, VbDomain1SetDiskTuningArgs, vb_disk_tuning_set(definition, args, reterr))
 
 int vb_domain_on_set_cpu_tuning(VbCall *call, VbObject *object, const VbDomain1SetCpuTuningArgs *args, sd_bus_error *reterr) {
@@ -204,6 +206,13 @@ int vb_domain_on_set_numa_tuning(VbCall *call, VbObject *object, const VbDomain1
 
 int vb_domain_on_set_disk_tuning(VbCall *call, VbObject *object, const VbDomain1SetDiskTuningArgs *args, sd_bus_error *reterr) {
         static const VbChangeSpec spec = { "set the disk tuning", edit_disk, VB_RESOURCE_DISK_TUNING };
+
+        return VB_DOMAIN_CHANGE(call, object, args, &spec, reterr);
+}
+
+int vb_domain_on_set_interface_tuning(VbCall *call, VbObject *object, const VbDomain1SetInterfaceTuningArgs *args,
+                                      sd_bus_error *reterr) {
+        static const VbChangeSpec spec = { "set the interface tuning", edit_interface, VB_RESOURCE_INTERFACE_TUNING };
 
         return VB_DOMAIN_CHANGE(call, object, args, &spec, reterr);
 }
@@ -259,53 +268,21 @@ int vb_domain_on_get_disk_tuning(VbCall *call, VbObject *object, const VbDomain1
         return r < 0 ? r : vb_call_send_reply(call, reply);
 }
 
-/* --- network cards: nobody holds limits of theirs yet ------------------------------------------------------------------ */
-
-static int find_interface(const VbDomainDefinition *definition, const char *name, sd_bus_error *reterr) {
-        VbMac mac = { 0 };
-        bool is_mac = vb_mac_parse(name, &mac) >= 0;
-
-        for (size_t i = 0; i < definition->interfaces.n; i++) {
-                const VbInterface *interface = definition->interfaces.items[i];
-
-                if (g_strcmp0(interface->target, name) == 0 ||
-                    (is_mac && memcmp(interface->mac.bytes, mac.bytes, sizeof(mac.bytes)) == 0))
-                        return (int) i;
-        }
-        return sd_bus_error_setf(reterr, VB_ERROR_NO_DEVICE, "domain '%s' has no network card '%s'", definition->name, name);
-}
-
-int vb_domain_on_set_interface_tuning(VbCall *call, VbObject *object, const VbDomain1SetInterfaceTuningArgs *args,
-                                      sd_bus_error *reterr) {
-        VbDomainDefinition *live, *config;
-        int r;
-
-        r = vb_domain_choose_definitions(vb_domain_of(object), args->options.live, args->options.config, &live, &config, reterr);
-        if (r < 0)
-                return r;
-        r = find_interface(live ?: config, args->interface, reterr);
-        if (r < 0)
-                return r;
-        return sd_bus_error_setf(reterr, VB_ERROR_NOT_SUPPORTED,
-                                 "domain '%s': network card '%s': limits of network cards are not supported by virtbus yet",
-                                 (live ?: config)->name, args->interface);
-}
-
 int vb_domain_on_get_interface_tuning(VbCall *call, VbObject *object, const VbDomain1GetInterfaceTuningArgs *args,
                                       sd_bus_error *reterr) {
         g_autoptr(sd_bus_message) reply = NULL;
         const VbDomainDefinition *definition;
-        int r;
+        int index, r;
 
         r = vb_domain_choose_definition(vb_domain_of(object), args->options.live, args->options.config, &definition, reterr);
         if (r < 0)
                 return r;
-        r = find_interface(definition, args->interface, reterr);
-        if (r < 0)
-                return r;
+        index = vb_interface_find(definition, args->interface, reterr);
+        if (index < 0)
+                return index;
         r = vb_call_new_reply(call, &reply);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "a{sv}", 0);
+                r = vb_interface_tuning_append(reply, definition->interfaces.items[index]);
         return r < 0 ? r : vb_call_send_reply(call, reply);
 }
 

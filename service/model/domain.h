@@ -336,8 +336,8 @@ typedef enum VbDomainFormatFlags {
         VB_DOMAIN_FORMAT_PRIVATE = 1 << 3,    /* with the daemon's own elements */
 } VbDomainFormatFlags;
 
-/* Takes away the structs of <cputune>, <memtune>, <blkiotune>, <numatune> and of disks' <iotune> in which nothing is said any more,
- * after a change. */
+/* Takes away the structs of <cputune>, <memtune>, <blkiotune>, <numatune>, of disks' <iotune> and interfaces' <bandwidth> in which
+ * nothing is said any more, after a change. */
 void vb_domain_definition_tidy(VbDomainDefinition *definition);
 
 /* A list of CPUs or nodes as people write it, "0-3,^2,7", in the shortest notation, "0-1,3,7"; NULL if it is none, or names nothing. To be

@@ -155,6 +155,37 @@ static const VbXmlRow guest_offload_rows[] = {
 static const VbXmlTable host_table = { "host", sizeof(VbInterfaceOffloads), host_rows };
 static const VbXmlTable guest_table = { "guest", sizeof(VbInterfaceOffloads), guest_offload_rows };
 
+static const VbXmlRow rate_rows[] = {
+#define R(field) VB_XML_FIELD(VbBandwidthRate, field)
+        VB_XML_ATTRIBUTE("average", VB_XML_UINT, R(average), .flags = VB_XML_REQUIRED),
+        VB_XML_ATTRIBUTE("peak", VB_XML_UINT, R(peak)),
+        VB_XML_ATTRIBUTE("floor", VB_XML_UINT, R(floor)),
+        VB_XML_ATTRIBUTE("burst", VB_XML_UINT, R(burst)),
+        {},
+};
+
+static int rate_finish(void *item, VbXmlReader *reader) {
+        const VbBandwidthRate *rate = item;
+
+        if (rate->floor > 0)
+                return vb_xml_fail(reader, VB_ERROR_UNSUPPORTED_CONFIGURATION,
+                                   "floor attribute is supported only for inbound of interfaces of type network");
+        if (rate->average == 0 && (rate->peak > 0 || rate->burst > 0))
+                return vb_xml_fail(reader, VB_ERROR_INVALID_XML, "'peak' and 'burst' require 'average' attribute");
+        return 0;
+}
+
+static const VbXmlTable inbound_table = { "inbound", sizeof(VbBandwidthRate), rate_rows, rate_finish };
+static const VbXmlTable outbound_table = { "outbound", sizeof(VbBandwidthRate), rate_rows, rate_finish };
+
+static const VbXmlRow bandwidth_rows[] = {
+        VB_XML_SINGLE("inbound", inbound_table, VB_XML_FIELD(VbBandwidth, inbound)),
+        VB_XML_SINGLE("outbound", outbound_table, VB_XML_FIELD(VbBandwidth, outbound)),
+        {},
+};
+
+static const VbXmlTable bandwidth_table = { "bandwidth", sizeof(VbBandwidth), bandwidth_rows };
+
 static const VbXmlRow driver_rows[] = {
         VB_XML_ATTRIBUTE("name", VB_XML_ENUM(vb_net_driver), F(driver_name), .unbuilt = "vfio kvm xen"),
         VB_XML_ATTRIBUTE("txmode", VB_XML_ENUM(vb_net_txmode), F(txmode)),
@@ -199,6 +230,7 @@ static const VbXmlRow interface_rows[] = {
         VB_XML_GROUP("source", direct_source_rows, OF(DIRECT), .flags = VB_XML_REQUIRED),
         VB_XML_GROUP("source", ethernet_source_rows, OF(ETHERNET)),
         VB_XML_GROUP("source", user_source_rows, OF(USER)),
+        VB_XML_SINGLE("bandwidth", bandwidth_table, F(bandwidth)),
         VB_XML_GROUP("port", port_rows, OF(BRIDGE)),
         VB_XML_LIST("ip", ip_table, F(ips), OF(USER), .max = 2),
         VB_XML_GROUP("target", target_rows),
@@ -214,13 +246,27 @@ static const VbXmlRow interface_rows[] = {
         VB_ACPI_ROW,
         VB_ADDRESS_ROW,
         VB_XML_UNBUILT_ATTRIBUTES("managed trustGuestRxFilters"),
-        VB_XML_UNBUILT_ELEMENTS("backend bandwidth coalesce downscript filterref ip portForward route script "
+        VB_XML_UNBUILT_ELEMENTS("backend coalesce downscript filterref ip portForward route script "
                                 "teaming virtualport vlan backenddomain"),
         {},
 };
 
+static void tidy_rate(VbBandwidthRate **rate) {
+        if (*rate && (*rate)->average == 0)
+                g_clear_pointer(rate, g_free);
+}
+
+void vb_interface_tidy(VbInterface *interface) {
+        if (!interface->bandwidth)
+                return;
+        tidy_rate(&interface->bandwidth->inbound);
+        tidy_rate(&interface->bandwidth->outbound);
+        if (!interface->bandwidth->inbound && !interface->bandwidth->outbound)
+                g_clear_pointer(&interface->bandwidth, g_free);
+}
+
 static int interface_finish(void *item, VbXmlReader *reader) {
-        const VbInterface *interface = item;
+        VbInterface *interface = item;
 
         if (interface->bridge && (strchr(interface->bridge, '/') || interface->bridge[0] == '\0'))
                 return vb_xml_fail(reader, VB_ERROR_INVALID_XML, "bridge '%s': not a network interface's name",
@@ -230,6 +276,7 @@ static int interface_finish(void *item, VbXmlReader *reader) {
                     strlen(interface->model))
                 return vb_xml_fail(reader, VB_ERROR_INVALID_XML, "model '%s': not a device's name",
                                    interface->model);
+        vb_interface_tidy(interface);
         return 0;
 }
 

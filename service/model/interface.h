@@ -75,6 +75,19 @@ typedef struct VbInterfaceOffloads {
         VbTristate mrg_rxbuf; /* host only */
 } VbInterfaceOffloads;
 
+/* One direction of <bandwidth>. */
+typedef struct VbBandwidthRate {
+        uint32_t average; /* kilobytes (1000 bytes) in a second; 0: no limit */
+        uint32_t peak;    /* the same, for a burst */
+        uint32_t floor;   /* the same, that is sure; only on networks that are shared out, of what comes in */
+        uint32_t burst;   /* KiB */
+} VbBandwidthRate;
+
+typedef struct VbBandwidth {
+        VbBandwidthRate *inbound;  /* what the guest receives; or NULL */
+        VbBandwidthRate *outbound; /* … and sends */
+} VbBandwidth;
+
 typedef struct VbInterface {
         VbDeviceInfo info;
 
@@ -84,6 +97,7 @@ typedef struct VbInterface {
         char *bridge;     /* type bridge */
         char *source_dev; /* type direct */
         VbInterfaceMode source_mode;
+        VbBandwidth *bandwidth;     /* or NULL */
         VB_LIST(VbInterfaceIp) ips; /* type user */
 
         char *target;             /* the host's side: "vnet0"; names that the daemon chose are live only */
@@ -108,3 +122,12 @@ typedef struct VbInterface {
         uint32_t mtu;             /* 0: not given */
         VbOptUint sndbuf;
 } VbInterface;
+
+/* Takes away what of <bandwidth> limits nothing. */
+void vb_interface_tidy(VbInterface *interface);
+
+/* Whether a card is plugged into the host's networks, where its traffic can be limited; of the others <bandwidth> is kept, as libvirt
+ * does, and no more. */
+static inline bool vb_interface_has_host_side(const VbInterface *interface) {
+        return interface->type != VB_INTERFACE_USER;
+}

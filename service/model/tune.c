@@ -264,4 +264,6 @@ void vb_domain_definition_tidy(VbDomainDefinition *definition) {
         drop_if_unset(&vb_numatune_table, &definition->numatune);
         for (size_t i = 0; i < definition->disks.n; i++)
                 drop_if_unset(&vb_iotune_table, &definition->disks.items[i]->iotune);
+        for (size_t i = 0; i < definition->interfaces.n; i++)
+                vb_interface_tidy(definition->interfaces.items[i]);
 }

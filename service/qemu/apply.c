@@ -149,6 +149,7 @@ int qemu_apply(VbDomain *domain, VbResource what, const VbDomainDefinition *want
                 [VB_RESOURCE_BLOCK_TUNING] = apply_block,
                 [VB_RESOURCE_NUMA_TUNING] = apply_numa,
                 [VB_RESOURCE_DISK_TUNING] = qemu_apply_disk,
+                [VB_RESOURCE_INTERFACE_TUNING] = qemu_apply_interface,
                 [VB_RESOURCE_LIFECYCLE] = apply_lifecycle,
         };
 

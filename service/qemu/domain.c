@@ -44,6 +44,7 @@ void qemu_domain_reset(QemuDomain *qemu) {
         qemu_leave_forget(qemu->driver, qemu);
         (void) vb_lock_call_free(qemu->lock_call);
         (void) vb_worker_free(qemu->unplug);
+        (void) vb_worker_free(qemu->traffic);
         (void) qemu_save_free(qemu->save);
         (void) qemu_crash_dump_free(qemu->crash_dump);
         (void) qemu_go_on_free(qemu->going_on);

@@ -82,6 +82,7 @@ struct QemuDomain {
         bool goes_on;                /* paused only for a job: whatever becomes of that, it runs again; in the state file */
         VbMachineCall *scope_call;   /* giving the scope other limits */
         QemuDiskApply *disk_apply;   /* … and a disk */
+        VbWorker *traffic;           /* … and a network card */
         VbLockCall *lock_call;       /* what the lock manager was asked */
         QemuVcpus *vcpus;            /* … and the guest other vCPUs */
         VbWorker *unplug;            /* at the end: taking leave of the host's networks */

@@ -61,6 +61,7 @@ static void plug_init(QemuPlug *plug, const QemuTap *tap) {
                 .queues = tap->queues,
                 .vnet_header = tap->vnet_header,
                 .vhost = tap->vhost,
+                .traffic = qemu_traffic_of(interface),
                 .fds = new_fds(tap->queues),
                 .vhost_fds = new_fds(tap->queues),
         };
@@ -338,6 +339,8 @@ static int plug_connect(QemuPlug *plug, const VbUuid *uuid, int netlink, sd_bus_
         default:
                 r = connect_ethernet(plug, netlink, reterr);
         }
+        if (r >= 0)
+                r = qemu_traffic_limit(netlink, plug->ifindex, &plug->traffic, plug->alias, reterr);
         return r < 0 ? r : open_vhost(plug, reterr);
 }
 

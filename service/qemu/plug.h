@@ -12,6 +12,7 @@
 #include "base/worker.h"
 #include "model/domain.h"
 #include "qemu/resources.h"
+#include "qemu/traffic.h"
 
 /* One card: what is wanted, and what it got. */
 typedef struct QemuPlug {
@@ -28,6 +29,7 @@ typedef struct QemuPlug {
         unsigned queues;
         bool vnet_header;
         QemuVhost vhost;
+        QemuTraffic traffic;
 
         /* got */
         char name[IF_NAMESIZE];

@@ -2,6 +2,8 @@
 /* The step of a start that plugs the guest's network cards in; beside the loop, as the kernel's lock on networks may be taken for long. */
 
 #include "base/error.h"
+#include "base/log.h"
+#include "qemu/apply.h"
 #include "qemu/plug.h"
 #include "qemu/start-private.h"
 #include "qemu/state-file.h"
@@ -44,8 +46,13 @@ static int check_session(const QemuStart *start, sd_bus_error *reterr) {
         for (size_t i = 0; i < start->resources->n_taps; i++) {
                 const VbInterface *interface = start->resources->taps[i].interface;
 
-                if (interface->type == VB_INTERFACE_ETHERNET && interface->target_managed == VB_TRISTATE_NO)
+                if (interface->type == VB_INTERFACE_ETHERNET && interface->target_managed == VB_TRISTATE_NO) {
+                        int r = qemu_check_traffic(start->qemu, interface, reterr);
+
+                        if (r < 0)
+                                return r;
                         continue;
+                }
                 return sd_bus_error_setf(reterr, VB_ERROR_UNSUPPORTED_CONFIGURATION,
                                          "domain '%s': interface '%s': networks of the host are for guests of the system service; "
                                          "an interface of type 'user' needs no rights",
@@ -54,12 +61,25 @@ static int check_session(const QemuStart *start, sd_bus_error *reterr) {
         return 0;
 }
 
+/* As libvirt has it: such a definition is good for a guest all the same. */
+static void warn_of_limits(const VbDomain *domain, const VbDomainDefinition *live) {
+        for (size_t i = 0; i < live->interfaces.n; i++) {
+                const VbInterface *interface = live->interfaces.items[i];
+
+                if (interface->bandwidth && !vb_interface_has_host_side(interface))
+                        vb_log_warning_for(VB_DOMAIN_LOG(domain),
+                                           "domain '%s': interface '%s': limits on traffic are not there for interfaces of type '%s'",
+                                           domain->name, interface->info.alias, vb_interface_type_to_string(interface->type));
+        }
+}
+
 int qemu_start_plug(VbOperation *operation, void *userdata, sd_bus_error *reterr) {
         QemuStart *start = userdata;
         const QemuDriver *driver = start->qemu->driver;
         QemuPlugs *plugs;
         int r;
 
+        warn_of_limits(start->qemu->domain, qemu_start_live(start));
         if (start->resources->n_taps == 0)
                 return VB_STEP_DONE;
         if (qemu_driver_is_session(driver)) {

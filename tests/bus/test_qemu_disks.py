@@ -239,8 +239,33 @@ class Others(DiskCase):
         path = self.web(devices=f"<interface type='user'><mac address='{mac}'/></interface>")
         self.assertEqual(self.ask(path, "GetInterfaceTuning", f"('{mac}', @a{{sv}} {{}})"), ({},))
         self.refuses(path, "GetInterfaceTuning", "('vnet9', @a{sv} {})", "NoDevice", "domain 'web' has no network card 'vnet9'")
-        self.refuses(path, "SetInterfaceTuning", f"('{mac}', {{'inbound-average': <uint32 5>}}, @a{{sv}} {{}})", "NotSupported",
-                     f"domain 'web': network card '{mac}': limits of network cards are not supported by virtbus yet")
+
+    def test_what_a_network_card_may_carry(self):
+        mac = "52:54:00:11:22:33"
+        path = self.web(devices=f"<interface type='user'><mac address='{mac}'/></interface>")
+        change = lambda values, options="{}": self.set(path, "SetInterfaceTuning", f"('{mac}', {{{values}}}, @a{{sv}} {options})")  # noqa: E731
+        told = lambda options="{}": self.ask(path, "GetInterfaceTuning", f"('{mac}', @a{{sv}} {options})")[0]  # noqa: E731
+        change("'inbound-average': <uint32 100>, 'inbound-peak': <uint32 200>, 'inbound-burst': <uint32 30>")
+        change("'outbound-average': <uint32 7>")
+        self.assertEqual(told(), {"inbound-average": 100, "inbound-peak": 200, "inbound-burst": 30, "outbound-average": 7})
+        self.assertIn("<inbound average='100' peak='200' burst='30'/>", self.client.xml(path))
+        # A direction is set as a whole.
+        change("'inbound-average': <uint32 50>")
+        self.assertEqual(told("{'config': <true>}"), {"inbound-average": 50, "outbound-average": 7})
+        change("'inbound-average': <uint32 0>, 'outbound-average': <uint32 0>")
+        self.assertEqual(told(), {})
+        self.assertNotIn("bandwidth", self.client.xml(path))
+        refuses = lambda values, *error: self.refuses(  # noqa: E731
+            path, "SetInterfaceTuning", f"('{mac}', @a{{sv}} {values}, @a{{sv}} {{}})", *error)
+        refuses("{}", "InvalidArgument", "no value was given")
+        refuses("{'inbound-peak': <uint32 5>}", "InvalidArgument", "values 'inbound-peak' and 'inbound-burst': they need 'inbound-average'")
+        refuses("{'inbound-average': <uint32 5>, 'inbound-floor': <uint32 5>}", "UnsupportedConfiguration",
+                "value 'inbound-floor': floor attribute is supported only for interfaces of type network")
+        self.client.domain(path, "Start", "{'paused': <true>}")
+        refuses("{'inbound-average': <uint32 5>}", "UnsupportedConfiguration",
+                "domain 'web': interface 'net0': it is not plugged into the host's networks, where its traffic could be limited")
+        change("'inbound-average': <uint32 5>", "{'config': <true>}")
+        self.assertEqual((told("{'live': <true>}"), told("{'config': <true>}")), ({}, {"inbound-average": 5}))
 
     def test_what_a_job_was(self):
         path = self.web(start=True)
