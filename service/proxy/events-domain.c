@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* News of the bus as classic events: a row for each signal, and one for changes of the records. What the bus does not tell to everyone, such as
- * paths and addresses, is empty here. */
+/* News of the bus as classic events: a row for each signal, and one for changes of the records. What the bus does not tell to everyone is asked
+ * for (events-details.c, events-tuning.c), or empty, as paths of images are. */
 
 #include <string.h>
 
@@ -159,17 +159,12 @@ static int tell_io_error(ProxyEvents *events, const ProxyDomain *domain, sd_bus_
 
 static int tell_display_client(ProxyEvents *events, const ProxyDomain *domain, sd_bus_message *signal) {
         static const char *const phases[] = { "connected", "initialized", "disconnected", NULL };
-        const RpcDomainEventGraphicsAddress nowhere = { VIR_DOMAIN_EVENT_GRAPHICS_ADDRESS_UNIX, "", "" };
         const char *type, *phase, *auth;
-        int r = sd_bus_message_read(signal, "sss", &type, &phase, &auth);
+        uint64_t number;
+        int r = sd_bus_message_read(signal, "ssst", &type, &phase, &auth, &number);
 
-        if (r >= 0)
-                SEND(events, VIR_DOMAIN_EVENT_ID_GRAPHICS, domain, RemoteDomainEventCallbackGraphicsMsg,
-                     .msg = { .dom = proxy_domain_to_rpc(domain),
-                              .phase = number_of(phases, phase, VIR_DOMAIN_EVENT_GRAPHICS_CONNECT),
-                              .local = nowhere,
-                              .remote = nowhere,
-                              .authScheme = auth });
+        if (r >= 0 && proxy_events_wants(events, VIR_DOMAIN_EVENT_ID_GRAPHICS, domain))
+                proxy_events_tell_viewer(events, domain, number_of(phases, phase, VIR_DOMAIN_EVENT_GRAPHICS_CONNECT), auth, number);
         return r;
 }
 

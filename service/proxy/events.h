@@ -25,6 +25,10 @@ void proxy_events_tell_tuning(ProxyEvents *events, const ProxyDomain *domain, co
 /* Likewise which element of the metadata has changed; who may not know hears that one has. */
 void proxy_events_tell_metadata(ProxyEvents *events, const ProxyDomain *domain, uint64_t change);
 
+/* Somebody came to a display, or left it: asks who, and from where; who may not know hears that somebody has. phase is
+ * virDomainEventGraphicsPhase. */
+void proxy_events_tell_viewer(ProxyEvents *events, const ProxyDomain *domain, int phase, const char *auth, uint64_t number);
+
 /* Makes events of news. */
 void proxy_events_tell(ProxyEvents *events, const ProxyDomainNews *news);
 

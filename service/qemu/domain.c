@@ -22,6 +22,7 @@
 #include "qemu/state-file.h"
 #include "qemu/stop.h"
 #include "qemu/vcpus.h"
+#include "qemu/viewers.h"
 
 int qemu_domain_attach(VbDomain *domain) {
         QemuDomain *qemu = g_new(QemuDomain, 1);
@@ -68,6 +69,7 @@ void qemu_domain_reset(QemuDomain *qemu) {
                 .domain = qemu->domain,
                 .driver = qemu->driver,
                 .watches = qemu->watches,
+                .viewers = qemu->viewers,
         };
 }
 
@@ -76,6 +78,7 @@ void qemu_domain_detach(VbDomain *domain) {
 
         qemu_domain_reset(qemu);
         (void) qemu_monitor_watches_free(qemu->watches);
+        (void) qemu_viewers_free(qemu->viewers);
         domain->driver_data = NULL;
         g_free(qemu);
 }

@@ -22,6 +22,7 @@ typedef struct QemuMonitorWatches QemuMonitorWatches;
 typedef struct QemuSave QemuSave;
 typedef struct QemuStart QemuStart;
 typedef struct QemuVcpus QemuVcpus;
+typedef struct QemuViewers QemuViewers;
 
 /* How far a guest has come, as its state file says. */
 typedef enum QemuProgress {
@@ -51,6 +52,7 @@ struct QemuDomain {
         VbDomain *domain;
         QemuDriver *driver;
         QemuMonitorWatches *watches; /* who hears the monitor, over all runs; NULL: nobody has yet */
+        QemuViewers *viewers;        /* who came to its displays; NULL: nobody has yet */
 
         /* this run of the guest */
         char *run_dir; /* "/run/virtbus/qemu/UUID" */

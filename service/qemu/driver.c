@@ -231,6 +231,7 @@ static const VbDomain1Handlers domain_handlers = {
         .open_channel = qemu_on_open_channel,
         .open_display = qemu_on_open_display,
         .connect_display = qemu_on_connect_display,
+        .get_display_client = qemu_on_get_display_client,
         .screenshot = qemu_on_screenshot,
         .send_keys = qemu_on_send_keys,
         .guest_agent_command = qemu_on_guest_agent_command,

@@ -14,6 +14,7 @@
 #include "qemu/state-file.h"
 #include "qemu/stop.h"
 #include "qemu/vcpus.h"
+#include "qemu/viewers.h"
 
 #define WORD_MAX 128
 #define PERIPHERAL "/machine/peripheral/"
@@ -240,9 +241,10 @@ static void on_memory_failure(QemuDomain *qemu, VbJson *data) {
 
 /* --- displays -------------------------------------------------------------------------------------------------------- */
 
-/* Who connects, and from where, is for nobody but the owner: it stays out. */
+/* Who connects, and from where, is not for everyone: it is asked for. */
 static void tell_display(QemuDomain *qemu, VbJson *data, const char *type, const char *phase) {
-        vb_domain1_emit_display_client(&qemu->domain->object, type, phase, get_word(qemu_json_object(data, "server"), "auth"));
+        vb_domain1_emit_display_client(&qemu->domain->object, type, phase, get_word(qemu_json_object(data, "server"), "auth"),
+                                       qemu_viewers_note(&qemu->viewers, data));
 }
 
 static void on_vnc_connected(QemuDomain *qemu, VbJson *data) {

@@ -40,6 +40,10 @@ int qemu_on_read_memory(VbCall *call, VbObject *object, const VbDomain1ReadMemor
 /* domain-addresses.c */
 int qemu_on_get_host_addresses(VbCall *call, VbObject *object, const VbDomain1GetHostAddressesArgs *args, sd_bus_error *reterr);
 
+/* viewers.c */
+int qemu_on_get_display_client(VbCall *call, VbObject *object, const VbDomain1GetDisplayClientArgs *args,
+                               sd_bus_error *reterr);
+
 /* domain-control.c */
 int qemu_on_inject_nmi(VbCall *call, VbObject *object, const VbDomain1InjectNmiArgs *args, sd_bus_error *reterr);
 int qemu_on_sleep(VbCall *call, VbObject *object, const VbDomain1SleepArgs *args, sd_bus_error *reterr);

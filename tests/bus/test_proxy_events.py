@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -15,10 +16,11 @@ import libvirt_qemu
 
 from gi.repository import GLib
 
-from harness import DOMAIN, Failure, wait_until
+from harness import DEADLINE, DOMAIN, Failure, wait_until
+from pretended import Pretended
 from proxied import ProxiedCase, domain
 from qemud import xml
-from test_qemu_events import ACTIONS, CRASH_LOAD, HIBERNATE, PANIC, POWER_OFF, RESET, SLEEP, WATCHDOG
+from test_qemu_events import ACTIONS, CRASH_LOAD, HIBERNATE, PANIC, POWER_OFF, RESET, SLEEP, WATCHDOG, look
 
 LIFECYCLE = {
     libvirt.VIR_DOMAIN_EVENT_DEFINED: ("defined", ["added", "updated", "renamed", "from-snapshot"]),
@@ -251,9 +253,27 @@ class Others(EventCase):
         wait_until(lambda: len(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)) == 2)
         events = heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)
         self.assertEqual([event[0] for event in events], [libvirt.VIR_DOMAIN_EVENT_GRAPHICS_CONNECT, libvirt.VIR_DOMAIN_EVENT_GRAPHICS_DISCONNECT])
-        # Who it was is nobody's business.
         for _phase, local, remote, auth, subject in events:
-            self.assertEqual((local["node"], remote["node"], auth, subject), ("", "", "none", []))
+            self.assertTrue(local["service"].endswith("/vnc0.sock"), local)
+            self.assertEqual((local["family"], remote, auth, subject), (libvirt.VIR_DOMAIN_EVENT_GRAPHICS_ADDRESS_UNIX, {
+                "family": libvirt.VIR_DOMAIN_EVENT_GRAPHICS_ADDRESS_UNIX, "node": "", "service": ""}, "none", []))
+
+    def test_a_viewer_by_tcp(self):
+        domain = self.defined(devices="<graphics type='vnc' autoport='yes' listen='127.0.0.1'/><video><model type='vga'/></video>")
+        domain.create()
+        port = re.search(r"port='(\d+)'", domain.XMLDesc())[1]
+        heard = self.register(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)
+        with socket.create_connection(("127.0.0.1", int(port)), DEADLINE) as viewer:
+            own = str(viewer.getsockname()[1])
+            look(viewer)
+            wait_until(lambda: len(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)) == 2)
+        wait_until(lambda: len(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)) == 3)
+        events = heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)
+        self.assertEqual([event[0] for event in events], [libvirt.VIR_DOMAIN_EVENT_GRAPHICS_CONNECT, libvirt.VIR_DOMAIN_EVENT_GRAPHICS_INITIALIZE,
+                                                          libvirt.VIR_DOMAIN_EVENT_GRAPHICS_DISCONNECT])
+        local, remote = ({"family": libvirt.VIR_DOMAIN_EVENT_GRAPHICS_ADDRESS_IPV4, "node": "127.0.0.1", "service": service} for service in (port, own))
+        for event in events:
+            self.assertEqual(event[1:], (local, remote, "none", []))
 
     def test_limits_that_change(self):
         image = self.bus.directory / "disk.raw"
@@ -278,6 +298,42 @@ class Others(EventCase):
             domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, "<a/>", "key", uri, libvirt.VIR_DOMAIN_AFFECT_LIVE)
         heard.wait(libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, libvirt.VIR_DOMAIN_METADATA_ELEMENT, "http://example.org/two")
         self.assertIn((libvirt.VIR_DOMAIN_METADATA_ELEMENT, "http://example.org/one"), heard.of(libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE))
+
+
+class Told(Pretended, EventCase):
+    """What only other hosts and viewers bring about."""
+
+    def setUp(self):
+        super().setUp()
+        self.set_up_pretended()
+        self.domain = self.connection.defineXML(self.pretended_xml("web"))
+        self.domain.create()
+        self.path = self.client.find("web")
+
+    def test_a_viewer_and_who_it_is(self):
+        heard = self.register(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)
+        server, client = {"host": "2001:db8::1", "port": "5930", "family": "ipv6"}, {"host": "2001:db8::2", "port": "40000", "family": "ipv6"}
+        self.say(self.path, "SPICE_CONNECTED", server=server, client=client)
+        self.say(self.path, "VNC_INITIALIZED", server={"host": "192.0.2.1", "service": "5900", "family": "ipv4", "auth": "vencrypt+x509+sasl"},
+                 client={"host": "192.0.2.7", "service": "4711", "family": "ipv4", "x509_dname": "CN=Alice", "sasl_username": "alice"})
+        wait_until(lambda: len(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)) == 2)
+        ipv4, ipv6 = libvirt.VIR_DOMAIN_EVENT_GRAPHICS_ADDRESS_IPV4, libvirt.VIR_DOMAIN_EVENT_GRAPHICS_ADDRESS_IPV6
+        self.assertEqual(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS), [
+            (libvirt.VIR_DOMAIN_EVENT_GRAPHICS_CONNECT, {"family": ipv6, "node": "2001:db8::1", "service": "5930"},
+             {"family": ipv6, "node": "2001:db8::2", "service": "40000"}, "", []),
+            (libvirt.VIR_DOMAIN_EVENT_GRAPHICS_INITIALIZE, {"family": ipv4, "node": "192.0.2.1", "service": "5900"},
+             {"family": ipv4, "node": "192.0.2.7", "service": "4711"}, "vencrypt+x509+sasl", [("x509dname", "CN=Alice"), ("saslUsername", "alice")])])
+
+    def test_memory_that_fails(self):
+        heard = self.register(libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_FAILURE)
+        self.say(self.path, "MEMORY_FAILURE", recipient="hypervisor", action="fatal", flags={"action-required": True, "recursive": False})
+        self.say(self.path, "MEMORY_FAILURE", recipient="guest", action="reset", flags={"action-required": False, "recursive": True})
+        wait_until(lambda: len(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_FAILURE)) == 2)
+        self.assertEqual(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_FAILURE), [
+            (libvirt.VIR_DOMAIN_EVENT_MEMORY_FAILURE_RECIPIENT_HYPERVISOR, libvirt.VIR_DOMAIN_EVENT_MEMORY_FAILURE_ACTION_FATAL,
+             libvirt.VIR_DOMAIN_MEMORY_FAILURE_ACTION_REQUIRED),
+            (libvirt.VIR_DOMAIN_EVENT_MEMORY_FAILURE_RECIPIENT_GUEST, libvirt.VIR_DOMAIN_EVENT_MEMORY_FAILURE_ACTION_RESET,
+             libvirt.VIR_DOMAIN_MEMORY_FAILURE_RECURSIVE)])
 
 
 class Registrations(EventCase):

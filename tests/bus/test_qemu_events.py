@@ -4,6 +4,7 @@ the emulator's human monitor writes to the ports of the machine's chips, as a gu
 
 import json
 import os
+import re
 import select
 import socket
 import unittest
@@ -11,6 +12,7 @@ import unittest
 from gi.repository import GLib
 
 from harness import DEADLINE, DOMAIN, ERROR, variant, wait_until
+from pretended import Pretended
 from qemud import QemuCase, xml
 
 POWER_OFF = "o /h 0x604 0x2000"  # the power management chip's control register: sleep type 0 is S5
@@ -328,22 +330,109 @@ class Devices(EventCase):
     def test_a_viewer_comes_and_goes(self):
         path = self.started(devices="<graphics type='vnc'><listen type='socket'/></graphics><video><model type='vga'/></video>")
         stream = self.client.send(path, DOMAIN, "OpenDisplay", GLib.Variant("(sa{sv})", ("vnc", {}))).descriptor()
-        self.changed.wait_for(path, "DisplayClient", "vnc", "connected", "none")
         with socket.socket(fileno=stream) as viewer:
-            viewer.settimeout(DEADLINE)
-            # Version 3.8, no authentication, a shared session.
-            self.assertEqual(viewer.recv(12), b"RFB 003.008\n")
-            viewer.sendall(b"RFB 003.008\n")
-            self.assertEqual(viewer.recv(2), b"\1\1")
-            viewer.sendall(b"\1\1")
-            self.changed.wait_for(path, "DisplayClient", "vnc", "initialized", "none")
-        self.changed.wait_for(path, "DisplayClient", "vnc", "disconnected", "none")
+            look(viewer)
+            self.wait_viewer(path, "vnc", "initialized", "none")
+        number = self.wait_viewer(path, "vnc", "disconnected", "none")
+        server, client, identities = self.viewer(path, number)
+        self.assertEqual((server[:2], client, identities), (("unix", ""), ("unix", "", ""), []))
+        self.assertTrue(server[2].endswith("/vnc0.sock"), server)
+
+    def test_a_viewer_comes_by_tcp(self):
+        path = self.started(devices="<graphics type='vnc' autoport='yes' listen='127.0.0.1'/><video><model type='vga'/></video>")
+        port = re.search(r"port='(\d+)'", self.client.xml(path))[1]
+        with socket.create_connection(("127.0.0.1", int(port)), DEADLINE) as viewer:
+            own = str(viewer.getsockname()[1])
+            look(viewer)
+            numbers = [self.wait_viewer(path, "vnc", phase, "none") for phase in ("connected", "initialized")]
+        numbers.append(self.wait_viewer(path, "vnc", "disconnected", "none"))
+        for number in numbers:
+            self.assertEqual(self.viewer(path, number), (("ipv4", "127.0.0.1", port), ("ipv4", "127.0.0.1", own), []))
+
+    def wait_viewer(self, path, *told):
+        """Returns the number of the one who comes, or goes, that way."""
+        def numbers():
+            return [event[4] for event in self.changed.of(path) if event[:4] == ("DisplayClient", *told)]
+        wait_until(numbers)
+        return numbers()[0]
+
+    def viewer(self, path, number):
+        return self.client.call(path, DOMAIN, "GetDisplayClient", GLib.Variant("(ta{sv})", (number, {})))
+
+    def test_a_viewer_that_nobody_knows(self):
+        path = self.started()
+        for number in (0, 1, 2**64 - 1):
+            failure = self.client.fails(path, DOMAIN, "GetDisplayClient", GLib.Variant("(ta{sv})", (number, {})))
+            self.assertEqual(failure.name, ERROR + "InvalidArgument")
 
     def test_a_missing_medium_is_left_out(self):
         path = self.started(devices="<disk type='file' device='cdrom'><source file='/nonexistent/medium.iso' startupPolicy='optional'/>"
                                     "<target dev='hdc' bus='ide'/></disk>", recorded=True)
         self.assertIn(("MediumDropped", "ide0-1-0"), self.changed.of(path))
         self.assertEqual(self.client.state(path), ("running", "booted"))
+
+
+def look(viewer):
+    """As a viewer of VNC does: version 3.8, no authentication, a shared session."""
+    viewer.settimeout(DEADLINE)
+    assert viewer.recv(12, socket.MSG_WAITALL) == b"RFB 003.008\n"
+    viewer.sendall(b"RFB 003.008\n")
+    assert viewer.recv(2, socket.MSG_WAITALL) == b"\1\1"
+    viewer.sendall(b"\1\1")
+    assert viewer.recv(4, socket.MSG_WAITALL) == b"\0\0\0\0"
+
+
+class Told(Pretended, EventCase):
+    """What only other hosts, guests and viewers bring about."""
+
+    def setUp(self):
+        super().setUp()
+        self.set_up_pretended()
+        self.path = self.client.define(self.pretended_xml("web"))
+        self.client.domain(self.path, "Start")
+        self.changed = self.changes()
+
+    def viewers(self):
+        return [event[1:] for event in self.changed.of(self.path) if event[0] == "DisplayClient"]
+
+    def viewer(self, number):
+        return self.client.call(self.path, DOMAIN, "GetDisplayClient", GLib.Variant("(ta{sv})", (number, {})))
+
+    def test_viewers(self):
+        server, client = {"host": "2001:db8::1", "port": "5930", "family": "ipv6"}, {"host": "2001:db8::2", "port": "40000", "family": "ipv6"}
+        self.say(self.path, "SPICE_CONNECTED", server=server, client=client)
+        self.say(self.path, "SPICE_INITIALIZED", server={**server, "auth": "sasl"}, client={**client, "channel-id": 0, "channel-type": 1})
+        self.say(self.path, "SPICE_DISCONNECTED", server=server, client=client)
+        who = {"host": "192.0.2.7", "service": "4711", "family": "ipv4", "websocket": False, "x509_dname": "CN=Alice,O=Example", "sasl_username": "alice"}
+        self.say(self.path, "VNC_INITIALIZED", server={"host": "192.0.2.1", "service": "5900", "family": "ipv4", "auth": "vencrypt+x509+sasl"}, client=who)
+        wait_until(lambda: len(self.viewers()) == 4)
+        told = self.viewers()
+        self.assertEqual([event[:3] for event in told], [("spice", "connected", ""), ("spice", "initialized", "sasl"), ("spice", "disconnected", ""),
+                                                         ("vnc", "initialized", "vencrypt+x509+sasl")])
+        for event in told[:3]:
+            self.assertEqual(self.viewer(event[3]), (("ipv6", "2001:db8::1", "5930"), ("ipv6", "2001:db8::2", "40000"), []))
+        self.assertEqual(self.viewer(told[3][3]), (("ipv4", "192.0.2.1", "5900"), ("ipv4", "192.0.2.7", "4711"),
+                                                   [("x509-name", "CN=Alice,O=Example"), ("sasl-username", "alice")]))
+
+    def test_viewers_that_say_what_cannot_be(self):
+        self.say(self.path, "VNC_INITIALIZED", server=[], client={"host": "a\nb", "service": "x" * 1000, "family": 4, "sasl_username": "\0"})
+        wait_until(self.viewers)
+        self.assertEqual(self.viewer(self.viewers()[0][3]), (("", "", ""), ("", "", ""), []))
+
+    def test_many_viewers(self):
+        for _ in range(65):
+            self.say(self.path, "VNC_CONNECTED", server={"family": "unix"}, client={})
+        wait_until(lambda: len(self.viewers()) == 65)
+        first, *others = [event[3] for event in self.viewers()]
+        self.assertEqual(self.client.fails(self.path, DOMAIN, "GetDisplayClient", GLib.Variant("(ta{sv})", (first, {}))).name, ERROR + "InvalidArgument")
+        for number in others:
+            self.assertEqual(self.viewer(number)[0][0], "unix")
+
+    def test_memory_that_fails(self):
+        for flags in ({"action-required": False, "recursive": False}, {"action-required": True, "recursive": False}, {"action-required": False, "recursive": True}):
+            for recipient, action in (("hypervisor", "ignore"), ("hypervisor", "fatal"), ("guest", "inject"), ("guest", "reset")):
+                self.say(self.path, "MEMORY_FAILURE", recipient=recipient, action=action, flags=flags)
+                self.changed.wait_for(self.path, "MemoryFailed", recipient, action, flags["action-required"], flags["recursive"])
 
 
 class Definitions(EventCase):
