@@ -100,6 +100,9 @@ static int add_image(Wanted *wanted, const VbFile *image, sd_bus_error *reterr) 
         r = add_name(wanted, image->name, &lease, reterr);
         if (r < 0)
                 return r;
+        /* Who has not opened a file has not shown that it may; O_PATH asks for no right on it. */
+        if (fcntl(image->fd, F_GETFL) & O_PATH)
+                return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "Acquire: %s: its descriptor is not open for reading", image->name);
         lease->given = fcntl(image->fd, F_DUPFD_CLOEXEC, 3);
         return lease->given < 0 ? sd_bus_error_set_errnof(reterr, errno, "Acquire: %s: cannot be kept open: %s", image->name,
                                                           g_strerror(errno))
@@ -140,18 +143,19 @@ static int read_wanted(Wanted *wanted, sd_bus_error *reterr) {
 
 /* All of them or none. */
 static int take_slots(LockOwner *owner, GPtrArray *leases, sd_bus_error *reterr) {
-        LockManager *manager = owner->manager;
-        int r = owner->leases->len + leases->len > LEASES_PER_OWNER ? -E2BIG : 0;
-        guint i;
-
-        for (i = 0; r >= 0 && i < leases->len; i++)
-                r = lock_manager_take_slot(manager, leases->pdata[i]);
-        if (r >= 0)
-                return 0;
-        while (i > 1)
-                lock_manager_free_slot(manager, leases->pdata[--i - 1]);
-        return sd_bus_error_setf(reterr, VB_ERROR_LIMIT_EXCEEDED, "Acquire: %d leases of one process and %d in all can be held",
-                                 LEASES_PER_OWNER, LEASES_MAX);
+        if (owner->n_slots + leases->len > LEASES_PER_OWNER)
+                return sd_bus_error_setf(reterr, VB_ERROR_LIMIT_EXCEEDED,
+                                         "Acquire: process %d has %u leases and asks for %u more, but one process can have %d leases",
+                                         (int) owner->key.pid, owner->n_slots, leases->len, LEASES_PER_OWNER);
+        for (guint i = 0; i < leases->len; i++)
+                if (lock_manager_take_slot(owner, leases->pdata[i]) < 0) {
+                        while (i > 0)
+                                lock_manager_free_slot(owner, leases->pdata[--i]);
+                        return sd_bus_error_setf(reterr, VB_ERROR_LIMIT_EXCEEDED,
+                                                 "Acquire: %u leases are held, %u more are asked for, and there can be %d in all",
+                                                 owner->manager->n_slots, leases->len, LEASES_MAX);
+                }
+        return 0;
 }
 
 static void free_lease(void *lease) {

@@ -96,28 +96,36 @@ LockOwner *lock_manager_find(LockManager *manager, const LockProcess *key) {
 
 /* Slots */
 
-int lock_manager_take_slot(LockManager *manager, Lease *lease) {
+int lock_manager_take_slot(LockOwner *owner, Lease *lease) {
+        LockManager *manager = owner->manager;
+
         if (manager->n_slots >= LEASES_MAX)
                 return -E2BIG;
         while (manager->slots[manager->next_slot])
                 manager->next_slot = (manager->next_slot + 1) % LEASES_MAX;
         lease->slot = manager->next_slot;
-        return lock_manager_claim_slot(manager, lease->slot);
+        return lock_manager_claim_slot(owner, lease->slot);
 }
 
-int lock_manager_claim_slot(LockManager *manager, unsigned slot) {
+int lock_manager_claim_slot(LockOwner *owner, unsigned slot) {
+        LockManager *manager = owner->manager;
+
         if (slot >= LEASES_MAX)
                 return -E2BIG;
         if (manager->slots[slot])
                 return -EEXIST;
         manager->slots[slot] = 1;
         manager->n_slots++;
+        owner->n_slots++;
         return 0;
 }
 
-void lock_manager_free_slot(LockManager *manager, const Lease *lease) {
+void lock_manager_free_slot(LockOwner *owner, const Lease *lease) {
+        LockManager *manager = owner->manager;
+
         manager->slots[lease->slot] = 0;
         manager->n_slots--;
+        owner->n_slots--;
 }
 
 /* Looking */

@@ -36,11 +36,11 @@ VB_MUST_USE int lock_manager_load_settings(LockManager *manager, sd_bus_error *r
 
 LockOwner *lock_manager_find(LockManager *manager, const LockProcess *key);
 
-/* For counting, and the store: each lease has a slot. -E2BIG: there are no more. */
-VB_MUST_USE int lock_manager_take_slot(LockManager *manager, Lease *lease);
+/* For counting, and the store: each lease has a slot, from before it is taken until it has been given back. -E2BIG: there are no more. */
+VB_MUST_USE int lock_manager_take_slot(LockOwner *owner, Lease *lease);
 /* This very one; -EEXIST: it is taken. */
-VB_MUST_USE int lock_manager_claim_slot(LockManager *manager, unsigned slot);
-void lock_manager_free_slot(LockManager *manager, const Lease *lease);
+VB_MUST_USE int lock_manager_claim_slot(LockOwner *owner, unsigned slot);
+void lock_manager_free_slot(LockOwner *owner, const Lease *lease);
 
 unsigned lock_manager_count_leases(LockManager *manager);
 /* How many of a kind; of lockspaces: in folder. */

@@ -116,7 +116,7 @@ LockOwner *lock_owner_free(LockOwner *owner) {
                 return NULL;
         assert(owner->waiting.length == 0);
         for (guint i = 0; owner->manager && i < owner->leases->len; i++)
-                lock_manager_free_slot(owner->manager, owner->leases->pdata[i]);
+                lock_manager_free_slot(owner, owner->leases->pdata[i]);
         vb_process_free(owner->process);
         vb_idle_release(owner->hold);
         g_ptr_array_unref(owner->leases);

@@ -32,6 +32,7 @@ typedef struct LockOwner {
         VbProcess *process;
         VbIdleHold *hold;
         GPtrArray *leases; /* Lease, owned */
+        unsigned n_slots; /* leases, those that are worked on included */
         GQueue waiting; /* LockWork; the first is under way */
         bool ended; /* the process */
 } LockOwner;

@@ -221,7 +221,7 @@ static int take_up_lease(LockOwner *owner, VbJson *object, VbDescriptors *descri
         was_kept = lease->fd >= 0;
         r = lease_retake(lease);
         if (r >= 0)
-                r = lock_manager_claim_slot(owner->manager, lease->slot);
+                r = lock_manager_claim_slot(owner, lease->slot);
         if (r < 0) {
                 vb_log_error_for(&fields, "%s: the lease of %s is lost: %s", lease->name, who,
                                  r == -EBUSY ? "another has taken it" : g_strerror(-r));

@@ -141,7 +141,7 @@ static int load_lease(LockManager *manager, VbRestart *restart, VbJson *object, 
         if (r < 0)
                 return r;
         if (fstat(lease->fd, &st) < 0 || st.st_dev != lease->device || st.st_ino != lease->inode ||
-            (owner && lock_manager_claim_slot(manager, lease->slot) < 0)) {
+            (owner && lock_manager_claim_slot(owner, lease->slot) < 0)) {
                 (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "%s: its descriptor is not that of the lease, or its slot is taken",
                                          lease->name);
                 return -EBADMSG;

@@ -201,7 +201,7 @@ static void forget_all(LockWork *work, bool stored) {
         for (guint i = 0; i < leases->len; i++) {
                 if (stored)
                         unstore(leases->pdata[i]);
-                lock_manager_free_slot(work->owner->manager, leases->pdata[i]);
+                lock_manager_free_slot(work->owner, leases->pdata[i]);
         }
         g_ptr_array_set_size(leases, 0);
 }
@@ -277,6 +277,17 @@ static int take_all(Task *task) {
 /* Later than the thread, so that is another piece of work. */
 static void give_back_later(LockWork *work);
 
+/* One may have been removed meanwhile. */
+static int check_lockspaces(LockWork *work, sd_bus_error *reterr) {
+        for (guint i = 0; i < work->task->leases->len; i++) {
+                const Lease *lease = work->task->leases->pdata[i];
+
+                if (lease->in_lockspace && !lock_manager_has_lockspace_of(work->owner->manager, lease->name))
+                        return sd_bus_error_setf(reterr, VB_ERROR_NO_LOCKSPACE, "Acquire: '%s' is in no lockspace any more", lease->name);
+        }
+        return 0;
+}
+
 static int finish_acquire(LockWork *work, int r, sd_bus_error *reterr) {
         LockOwner *owner = work->owner;
         GPtrArray *leases = work->task->leases;
@@ -290,6 +301,11 @@ static int finish_acquire(LockWork *work, int r, sd_bus_error *reterr) {
         if (owner->ended) {
                 give_back_later(work);
                 return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "Acquire: process %d has ended", (int) owner->key.pid);
+        }
+        r = check_lockspaces(work, reterr);
+        if (r < 0) {
+                give_back_later(work);
+                return r;
         }
         for (guint i = 0; i < leases->len; i++)
                 g_ptr_array_add(owner->leases, leases->pdata[i]);
@@ -465,8 +481,10 @@ static int move_to_other(LockWork *work, LockOwner *to, sd_bus_error *reterr) {
                 return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "Transfer: process %d has ended", (int) work->other.pid);
         if (from->leases->len == 0)
                 return sd_bus_error_setf(reterr, VB_ERROR_NO_LEASE, "Transfer: process %d has no leases", (int) from->key.pid);
-        if (from->leases->len + to->leases->len > LEASES_PER_OWNER)
+        if (from->leases->len + to->n_slots > LEASES_PER_OWNER)
                 return sd_bus_error_setf(reterr, VB_ERROR_LIMIT_EXCEEDED, "Transfer: one process can have %d leases", LEASES_PER_OWNER);
+        from->n_slots -= from->leases->len;
+        to->n_slots += from->leases->len;
         move_all(from->leases, to->leases);
         return 0;
 }
