@@ -117,6 +117,7 @@ static const char *const tuning_words[] = {
         [VB_RESOURCE_VCPU_PIN] = "vcpu-pin",
         [VB_RESOURCE_EMULATOR_PIN] = "emulator-pin",
         [VB_RESOURCE_IOTHREAD_PIN] = "iothread-pin",
+        [VB_RESOURCE_IOTHREAD_TUNING] = "iothread",
         [VB_RESOURCE_CPU_TUNING] = "cpu",
         [VB_RESOURCE_MEMORY_TUNING] = "memory",
         [VB_RESOURCE_BLOCK_TUNING] = "block",
@@ -131,7 +132,7 @@ static void tell_tuning(VbDomain *domain, VbResource resource, unsigned part) {
 
         if (!word)
                 return;
-        if (resource == VB_RESOURCE_VCPU_PIN || resource == VB_RESOURCE_IOTHREAD_PIN)
+        if (resource == VB_RESOURCE_VCPU_PIN || resource == VB_RESOURCE_IOTHREAD_PIN || resource == VB_RESOURCE_IOTHREAD_TUNING)
                 (void) g_snprintf(number, sizeof(number), "%u", part);
         else if (resource == VB_RESOURCE_DISK_TUNING)
                 name = domain->live->disks.items[part]->target;

@@ -48,6 +48,7 @@ typedef enum VbResource {
         VB_RESOURCE_EMULATOR_PIN,
         VB_RESOURCE_IOTHREADS,     /* part: the number of the one that is there, or is there no more */
         VB_RESOURCE_IOTHREAD_PIN,  /* part: its number */
+        VB_RESOURCE_IOTHREAD_TUNING, /* part: its number */
         VB_RESOURCE_CPU_TUNING,
         VB_RESOURCE_MEMORY_TUNING,
         VB_RESOURCE_BLOCK_TUNING,

@@ -70,6 +70,10 @@ int vb_domain_on_add_io_thread(VbCall *call, VbObject *object, const VbDomain1Ad
 int vb_domain_on_remove_io_thread(VbCall *call, VbObject *object, const VbDomain1RemoveIoThreadArgs *args,
                                   sd_bus_error *reterr);
 int vb_domain_on_pin_io_thread(VbCall *call, VbObject *object, const VbDomain1PinIoThreadArgs *args, sd_bus_error *reterr);
+int vb_domain_on_set_io_thread_tuning(VbCall *call, VbObject *object, const VbDomain1SetIoThreadTuningArgs *args,
+                                      sd_bus_error *reterr);
+int vb_domain_on_get_io_thread_tuning(VbCall *call, VbObject *object, const VbDomain1GetIoThreadTuningArgs *args,
+                                      sd_bus_error *reterr);
 int vb_domain_on_set_cpu_tuning(VbCall *call, VbObject *object, const VbDomain1SetCpuTuningArgs *args,
                                 sd_bus_error *reterr);
 int vb_domain_on_set_memory_tuning(VbCall *call, VbObject *object, const VbDomain1SetMemoryTuningArgs *args,

@@ -16,7 +16,8 @@ typedef enum VbStatsGroups {
         VB_STATS_VCPU = 1 << 3,
         VB_STATS_BLOCK = 1 << 4,
         VB_STATS_INTERFACE = 1 << 5,
-        VB_STATS_ALL = (1 << 6) - 1,
+        VB_STATS_IOTHREAD = 1 << 6,
+        VB_STATS_ALL = (1 << 7) - 1,
 } VbStatsGroups;
 
 /* Older figures than this are asked for anew, microseconds. */

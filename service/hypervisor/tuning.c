@@ -420,10 +420,14 @@ int vb_tuning_set_numa(VbDomainDefinition *definition, const VbDomain1SetNumaTun
         if (args->values.has_mode) {
                 if (live && effective_mode(numa) != numa_modes[args->values.mode])
                         return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE,
-                                                 "domain '%s': the NUMA mode of a guest that runs cannot be changed", definition->name);
+                                                 "domain '%s': can't change numatune mode for running domain", definition->name);
                 numa->mode = numa_modes[args->values.mode];
         }
         if (args->values.has_nodes) {
+                if (live && vb_numa_mode_is_wish(numa->mode))
+                        return sd_bus_error_setf(reterr, VB_ERROR_INVALID_STATE,
+                                                 "domain '%s': change of nodeset for running domain requires strict numa mode",
+                                                 definition->name);
                 g_free(numa->nodes);
                 numa->nodes = g_steal_pointer(&nodes);
                 if (numa->nodes)

@@ -86,8 +86,8 @@ static const VbXmlRow driver_rows[] = {
         VB_XML_ATTRIBUTE("cmd_per_lun", VB_XML_UINT, F(cmd_per_lun)),
         VB_XML_ATTRIBUTE("max_sectors", VB_XML_UINT, F(max_sectors)),
         VB_XML_ATTRIBUTE("ioeventfd", VB_XML_ON_OFF, F(ioeventfd)),
+        VB_XML_ATTRIBUTE("iothread", VB_XML_UINT, F(iothread), VB_XML_RANGE(1, UINT32_MAX)),
         VB_VIRTIO_OPTION_ROWS(VbController),
-        VB_XML_UNBUILT_ATTRIBUTES("iothread"),
         {},
 };
 

@@ -98,6 +98,7 @@ typedef struct VbController {
         uint32_t cmd_per_lun;
         uint32_t max_sectors;
         VbTristate ioeventfd;
+        uint32_t iothread; /* of virtio-scsi; 0: the emulator's own loop */
         VbVirtioOptions virtio;
 
         /* usb: the companions of an EHCI controller name the port of their master; index and PCI slot they
@@ -116,3 +117,10 @@ typedef struct VbController {
 } VbController;
 
 bool vb_controller_model_fits(VbControllerType type, VbControllerModel model);
+
+/* Of type scsi, whether it is a virtio device. */
+static inline bool vb_controller_is_virtio_scsi(const VbController *controller) {
+        return controller->type == VB_CONTROLLER_SCSI && (controller->model == VB_CONTROLLER_MODEL_SCSI_VIRTIO_SCSI ||
+                                                          controller->model == VB_CONTROLLER_MODEL_VIRTIO_TRANSITIONAL ||
+                                                          controller->model == VB_CONTROLLER_MODEL_VIRTIO_NON_TRANSITIONAL);
+}

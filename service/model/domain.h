@@ -173,6 +173,8 @@ typedef struct VbIothreadPin {
 typedef struct VbIothread {
         VbOptUint id;
         VbOptUint pool_min, pool_max; /* helpers that it may have */
+        VbOptUint poll_max;           /* how long it looks for requests before it sleeps, nanoseconds; 0: not at all */
+        VbOptUint poll_grow, poll_shrink;
 } VbIothread;
 
 /* <cputune>; the scope's properties. Periods and quotas in microseconds. */
@@ -220,6 +222,11 @@ typedef enum __attribute__((packed)) VbNumaMode {
         VB_NUMA_MODE_MAX,
 } VbNumaMode;
 VB_STRING_TABLE_DECLARE(vb_numa_mode, VbNumaMode);
+
+/* Memory comes from elsewhere where the nodes have none. */
+static inline bool vb_numa_mode_is_wish(VbNumaMode mode) {
+        return mode == VB_NUMA_MODE_PREFERRED || mode == VB_NUMA_MODE_INTERLEAVE;
+}
 
 /* <numatune><memory>: from which of the host's nodes the guest's memory comes. */
 typedef struct VbNumatune {

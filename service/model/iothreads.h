@@ -12,12 +12,15 @@ uint32_t vb_iothread_id(const VbDomainDefinition *definition, uint32_t place);
 /* What was said of it; NULL: nothing. */
 const VbIothread *vb_iothread_find(const VbDomainDefinition *definition, uint32_t id);
 
+/* The same of one that is there, to say something of it. */
+VbIothread *vb_iothread_get(VbDomainDefinition *definition, uint32_t id);
+
 /* One that is not there; one that is. */
 void vb_iothread_add(VbDomainDefinition *definition, uint32_t id);
 void vb_iothread_remove(VbDomainDefinition *definition, uint32_t id);
 
-/* The target or alias of what uses it; NULL: nothing does. */
-const char *vb_iothread_user(const VbDomainDefinition *definition, uint32_t id);
+/* What uses it, such as "disk 'vda'", to be freed; NULL: nothing does. */
+char *vb_iothread_user(const VbDomainDefinition *definition, uint32_t id);
 
 /* Whoever names one must name one that is there. Part of vb_domain_definition_check(). */
 VB_MUST_USE int vb_iothreads_check(const VbDomainDefinition *definition, sd_bus_error *reterr);

@@ -14,6 +14,7 @@ static const struct {
 } groups[] = {
         { VIR_DOMAIN_STATS_STATE, "state" },     { VIR_DOMAIN_STATS_CPU_TOTAL, "cpu" },       { VIR_DOMAIN_STATS_BALLOON, "balloon" },
         { VIR_DOMAIN_STATS_VCPU, "vcpu" },       { VIR_DOMAIN_STATS_INTERFACE, "interface" }, { VIR_DOMAIN_STATS_BLOCK, "block" },
+        { VIR_DOMAIN_STATS_IOTHREAD, "iothread" },
 };
 
 #define FILTERS                                                                                                                 \

@@ -68,6 +68,15 @@ static const ProxyParamRow interface_rows[] = {
         {},
 };
 
+static const ProxyParamRow iothread_rows[] = {
+        ULLONG(VIR_DOMAIN_IOTHREAD_POLL_MAX_NS, "poll-max-nsec"),
+        UINT(VIR_DOMAIN_IOTHREAD_POLL_GROW, "poll-grow"),
+        UINT(VIR_DOMAIN_IOTHREAD_POLL_SHRINK, "poll-shrink"),
+        { VIR_DOMAIN_IOTHREAD_THREAD_POOL_MIN, VIR_TYPED_PARAM_INT, "pool-min", 'u' },
+        { VIR_DOMAIN_IOTHREAD_THREAD_POOL_MAX, VIR_TYPED_PARAM_INT, "pool-max", 'u' },
+        {},
+};
+
 /* The replies of all these calls begin like this one, and but for the scheduler's end with the count. */
 typedef RpcRemoteDomainGetMemoryParametersRet ParametersRet;
 G_STATIC_ASSERT(sizeof(RpcRemoteDomainGetBlkioParametersRet) == sizeof(ParametersRet));
@@ -145,6 +154,26 @@ static int tell(ProxyCall *call, const RpcDomain *dom, const char *member, const
                 r = proxy_params_put(params, rows, message, reterr);
         if (r >= 0)
                 r = proxy_put_impact(message, flags);
+        return r < 0 ? r : proxy_call_send_plain(call, message, reterr);
+}
+
+/* --- I/O threads ---------------------------------------------------------------------------------------------------- */
+
+int proxy_remote_domain_set_iothread_params(ProxyCall *call, const RpcRemoteDomainSetIothreadParamsArgs *args, sd_bus_error *reterr) {
+        g_autoptr(sd_bus_message) message = NULL;
+        int r;
+
+        r = proxy_call_check_flags(call, args->flags, IMPACT | VIR_TYPED_PARAM_STRING_OKAY, reterr);
+        if (r < 0)
+                return r;
+        r = proxy_call_new_domain_method(call, &message, &args->dom, "SetIOThreadTuning", reterr);
+        if (r <= 0)
+                return r;
+        r = sd_bus_message_append(message, "u", args->iothread_id);
+        if (r >= 0)
+                r = proxy_params_put(&args->params, iothread_rows, message, reterr);
+        if (r >= 0)
+                r = proxy_put_impact(message, args->flags);
         return r < 0 ? r : proxy_call_send_plain(call, message, reterr);
 }
 

@@ -144,6 +144,7 @@ int qemu_apply(VbDomain *domain, VbResource what, const VbDomainDefinition *want
                 [VB_RESOURCE_EMULATOR_PIN] = apply_emulator_pin,
                 [VB_RESOURCE_IOTHREADS] = qemu_apply_iothreads,
                 [VB_RESOURCE_IOTHREAD_PIN] = qemu_apply_iothread_pin,
+                [VB_RESOURCE_IOTHREAD_TUNING] = qemu_apply_iothread_tuning,
                 [VB_RESOURCE_CPU_TUNING] = apply_cpu,
                 [VB_RESOURCE_MEMORY_TUNING] = apply_limits,
                 [VB_RESOURCE_BLOCK_TUNING] = apply_block,

@@ -160,6 +160,8 @@ static void add_scsi_options(VbJson *device, const VbController *controller) {
         add_number_if_given(device, "cmd_per_lun", controller->cmd_per_lun);
         add_number_if_given(device, "max_sectors", controller->max_sectors);
         qemu_device_add_tristate(device, "ioeventfd", controller->ioeventfd);
+        if (controller->iothread > 0)
+                qemu_json_addf(device, "iothread", "iothread%u", controller->iothread);
         qemu_device_add_virtio(device, &controller->virtio);
 }
 

@@ -128,3 +128,14 @@ VbJson *qemu_rng_backend(const VbRng *rng, const char *filename);
 
 /* An I/O thread: for -object and object-add. */
 VbJson *qemu_iothread_object(const VbDomainDefinition *definition, uint32_t id);
+
+/* What of an I/O thread can be said, of which each is a property of the emulator's object, too. */
+typedef struct QemuIothreadProperty {
+        const char *name;
+        size_t field; /* a VbOptUint of VbIothread */
+} QemuIothreadProperty;
+#define QEMU_IOTHREAD_PROPERTIES 5
+extern const QemuIothreadProperty qemu_iothread_properties[QEMU_IOTHREAD_PROPERTIES];
+
+/* thread may be NULL: nothing is said. */
+VbOptUint qemu_iothread_property(const VbIothread *thread, const QemuIothreadProperty *property);

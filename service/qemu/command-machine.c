@@ -2,6 +2,7 @@
 /* -machine, -accel, -cpu, memory, what is done at the guest's end, and the globals that belong to the board. */
 #include "qemu/command-build.h"
 
+#include "base/cpus.h"
 #include "base/error.h"
 #include "model/iothreads.h"
 #include "qemu/command-device.h"
@@ -111,6 +112,26 @@ static int memory_bytes(const QemuContext *context, uint64_t *ret, sd_bus_error 
         return 0;
 }
 
+static void add_nodes(VbJson *backend, const char *nodes) {
+        VbJson *numbers = json_object_new_array();
+        uint8_t mask[VB_CPUS_MASK_SIZE];
+        size_t size = 0;
+
+        if (vb_cpus_parse(nodes, mask, &size) >= 0)
+                for (unsigned node = 0; node < size * 8; node++)
+                        if (mask[node / 8] & 1u << node % 8)
+                                (void) json_object_array_add(numbers, json_object_new_int64(node));
+        qemu_json_add_json(backend, "host-nodes", numbers);
+}
+
+/* To nodes that are a must, the guest's scope confines it, which can be changed while it runs; these are the emulator's to ask for. */
+static void add_policy(VbJson *backend, const VbNumatune *numa) {
+        if (!numa || !numa->nodes || !vb_numa_mode_is_wish(numa->mode))
+                return;
+        add_nodes(backend, numa->nodes);
+        qemu_json_add(backend, "policy", vb_numa_mode_to_string(numa->mode));
+}
+
 static int build_memory(QemuBuild *build, const QemuMachine *machine, sd_bus_error *reterr) {
         GString *options = qemu_options_new(NULL);
         uint64_t bytes = 0;
@@ -128,6 +149,7 @@ static int build_memory(QemuBuild *build, const QemuMachine *machine, sd_bus_err
         if (machine->default_ram_id) {
                 backend = qemu_json_new_object("memory-backend-ram", machine->default_ram_id);
                 qemu_json_add_number(backend, "size", bytes);
+                add_policy(backend, build->context.definition->numatune);
                 qemu_build_add_json(build, "-object", backend);
         }
         qemu_build_add(build, "-overcommit", "mem-lock=off");
@@ -237,15 +259,29 @@ static void build_globals(QemuBuild *build) {
                 qemu_build_add(build, "-global", "driver=cfi.pflash01,property=secure,value=on");
 }
 
+const QemuIothreadProperty qemu_iothread_properties[QEMU_IOTHREAD_PROPERTIES] = {
+        { "poll-max-ns", offsetof(VbIothread, poll_max) },
+        { "poll-grow", offsetof(VbIothread, poll_grow) },
+        { "poll-shrink", offsetof(VbIothread, poll_shrink) },
+        { "thread-pool-min", offsetof(VbIothread, pool_min) },
+        { "thread-pool-max", offsetof(VbIothread, pool_max) },
+};
+
+VbOptUint qemu_iothread_property(const VbIothread *thread, const QemuIothreadProperty *property) {
+        return thread ? *(const VbOptUint *) (const void *) ((const char *) thread + property->field) : (VbOptUint) {};
+}
+
 VbJson *qemu_iothread_object(const VbDomainDefinition *definition, uint32_t id) {
         const VbIothread *thread = vb_iothread_find(definition, id);
         g_autofree char *name = g_strdup_printf("iothread%u", id);
         VbJson *object = qemu_json_new_object("iothread", name);
 
-        if (thread && thread->pool_min.set)
-                qemu_json_add_number(object, "thread-pool-min", thread->pool_min.value);
-        if (thread && thread->pool_max.set)
-                qemu_json_add_number(object, "thread-pool-max", thread->pool_max.value);
+        for (size_t i = 0; i < G_N_ELEMENTS(qemu_iothread_properties); i++) {
+                VbOptUint value = qemu_iothread_property(thread, &qemu_iothread_properties[i]);
+
+                if (value.set)
+                        qemu_json_add_number(object, qemu_iothread_properties[i].name, value.value);
+        }
         return object;
 }
 

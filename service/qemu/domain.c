@@ -14,6 +14,7 @@
 #include "qemu/events.h"
 #include "qemu/go-on.h"
 #include "qemu/guest-clock.h"
+#include "qemu/iothreads.h"
 #include "qemu/json.h"
 #include "qemu/leave.h"
 #include "qemu/monitor-watch.h"
@@ -46,6 +47,7 @@ void qemu_domain_reset(QemuDomain *qemu) {
         (void) vb_lock_call_free(qemu->lock_call);
         (void) vb_worker_free(qemu->unplug);
         (void) vb_worker_free(qemu->traffic);
+        (void) qemu_iothread_change_free(qemu->iothread_change);
         (void) qemu_save_free(qemu->save);
         (void) qemu_crash_dump_free(qemu->crash_dump);
         (void) qemu_go_on_free(qemu->going_on);

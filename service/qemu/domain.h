@@ -18,6 +18,7 @@ typedef struct QemuCrashDump QemuCrashDump;
 typedef struct QemuDiskApply QemuDiskApply;
 typedef struct QemuGoOn QemuGoOn;
 typedef struct QemuGuestClock QemuGuestClock;
+typedef struct QemuIothreadChange QemuIothreadChange;
 typedef struct QemuMonitorWatches QemuMonitorWatches;
 typedef struct QemuSave QemuSave;
 typedef struct QemuStart QemuStart;
@@ -84,6 +85,7 @@ struct QemuDomain {
         bool goes_on;                /* paused only for a job: whatever becomes of that, it runs again; in the state file */
         VbMachineCall *scope_call;   /* giving the scope other limits */
         QemuDiskApply *disk_apply;   /* … and a disk */
+        QemuIothreadChange *iothread_change; /* … an I/O thread */
         VbWorker *traffic;           /* … and a network card */
         VbLockCall *lock_call;       /* what the lock manager was asked */
         QemuVcpus *vcpus;            /* … and the guest other vCPUs */

@@ -2,6 +2,7 @@
 #include "qemu/iothreads.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "hypervisor/tuning.h"
@@ -11,6 +12,10 @@
 #include "qemu/json.h"
 #include "qemu/resource-limits.h"
 
+uint32_t qemu_iothread_number(const char *name) {
+        return name && g_str_has_prefix(name, "iothread") ? (uint32_t) strtoul(name + strlen("iothread"), NULL, 10) : 0;
+}
+
 void qemu_iothreads_take(QemuDomain *qemu, VbJson *answer) {
         size_t n = json_object_is_type(answer, json_type_array) ? json_object_array_length(answer) : 0;
 
@@ -18,15 +23,11 @@ void qemu_iothreads_take(QemuDomain *qemu, VbJson *answer) {
         qemu->iothreads = g_array_new(FALSE, TRUE, sizeof(QemuIothread));
         for (size_t i = 0; i < n && i < VB_DOMAIN_IOTHREADS_MAX; i++) {
                 VbJson *told = json_object_array_get_idx(answer, i);
-                const char *name = qemu_json_string(told, "id");
                 int64_t thread = qemu_json_number(told, "thread-id", 0);
-                QemuIothread found = { 0 };
+                QemuIothread found = { .id = qemu_iothread_number(qemu_json_string(told, "id")), .thread = (pid_t) thread };
 
-                if (!name || !g_str_has_prefix(name, "iothread") || thread <= 0 || thread > INT32_MAX)
-                        continue;
-                found.id = (uint32_t) strtoul(name + strlen("iothread"), NULL, 10);
-                found.thread = (pid_t) thread;
-                g_array_append_val(qemu->iothreads, found);
+                if (found.id > 0 && thread > 0 && thread <= INT32_MAX)
+                        g_array_append_val(qemu->iothreads, found);
         }
 }
 
@@ -63,6 +64,7 @@ static void on_told(QmpMonitor *monitor, const QmpReply *reply, void *userdata) 
                 (void) sd_bus_error_copy(&error, &reply->error);
         else {
                 qemu_iothreads_take(qemu, reply->result);
+                qemu_stats_outdate(qemu);
                 r = qemu_iothreads_pin(qemu, qemu->domain->live, &error);
         }
         vb_domain_finish(qemu->domain, r, r < 0 ? &error : NULL);

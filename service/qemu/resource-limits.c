@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cpus.h"
@@ -80,18 +81,17 @@ static int check_memory(const VbDomainDefinition *definition, sd_bus_error *rete
 }
 
 int qemu_limits_check(const VbDomainDefinition *definition, sd_bus_error *reterr) {
+        const VbNumatune *numa = definition->numatune;
         const VbBlkiotune *io = definition->blkiotune;
         int r;
 
         r = definition->memtune ? check_memory(definition, reterr) : 0;
         if (r < 0)
                 return r;
-        /* A scope confines memory to nodes, and cannot spread or prefer. */
-        if (definition->numatune && definition->numatune->mode != VB_NUMA_MODE_STRICT &&
-            definition->numatune->mode != VB_NUMA_MODE_RESTRICTIVE)
+        if (numa && numa->mode == VB_NUMA_MODE_PREFERRED && numa->nodes && strpbrk(numa->nodes, ",-"))
                 return sd_bus_error_setf(reterr, VB_ERROR_UNSUPPORTED_CONFIGURATION,
-                                         "domain '%s': <numatune><memory mode='%s'>: only strict and restrictive are supported by virtbus yet",
-                                         definition->name, vb_numa_mode_to_string(definition->numatune->mode));
+                                         "domain '%s': NUMA memory tuning in 'preferred' mode only supports single node, not '%s'",
+                                         definition->name, numa->nodes);
         for (size_t i = 0; io && i < io->devices.n; i++)
                 if (!g_str_has_prefix(io->devices.items[i]->path, "/dev/"))
                         return sd_bus_error_setf(reterr, VB_ERROR_UNSUPPORTED_CONFIGURATION,
@@ -147,7 +147,8 @@ void qemu_limits_init(QemuLimits *limits, const VbDomainDefinition *definition) 
                 add_devices(limits, definition->blkiotune);
         }
         resources->allowed_cpus = definition->vcpu_cpuset;
-        if (definition->numatune)
+        /* A scope confines memory to nodes, and cannot spread or prefer. */
+        if (definition->numatune && !vb_numa_mode_is_wish(definition->numatune->mode))
                 resources->allowed_memory_nodes = definition->numatune->nodes;
 }
 

@@ -12,12 +12,16 @@
 #include "base/file.h"
 #include "qemu/command-device.h"
 #include "qemu/domain.h"
+#include "qemu/iothreads.h"
 #include "qemu/json.h"
 
 /* An emulator that has not answered an earlier question for so long is not waited for again. */
 #define PATIENCE_USEC (UINT64_C(300) * 1000)
 #define QUERY_TIMEOUT_USEC (UINT64_C(60) * 1000000)
 #define SMALL_FILE_MAX 16384u
+
+/* What only the emulator knows. */
+#define BY_EMULATOR (VB_STATS_BALLOON | VB_STATS_BLOCK | VB_STATS_IOTHREAD)
 
 static uint64_t now_usec(clockid_t clock) {
         struct timespec now;
@@ -43,7 +47,13 @@ void qemu_stats_clear(QemuDomain *qemu) {
         vb_json_put(stats->guest_memory);
         vb_json_put(stats->blocks);
         vb_json_put(stats->blockstats);
+        vb_json_put(stats->iothreads);
         *stats = (QemuStats){ 0 };
+}
+
+/* An answer that is still to come is of a question after the change, as they are in order. */
+void qemu_stats_outdate(QemuDomain *qemu) {
+        qemu->stats.asked_usec = 0;
 }
 
 static void take_answer(QemuDomain *qemu, VbJson **field, const QmpReply *reply) {
@@ -73,6 +83,7 @@ DEFINE_ON_ANSWER(balloon)
 DEFINE_ON_ANSWER(guest_memory)
 DEFINE_ON_ANSWER(blocks)
 DEFINE_ON_ANSWER(blockstats)
+DEFINE_ON_ANSWER(iothreads)
 
 static void ask_for(QemuDomain *qemu, const char *command, VbJson *arguments, QmpReplyCallback callback) {
         qemu->stats.asking++;
@@ -88,6 +99,8 @@ static void ask(QemuDomain *qemu) {
                 ask_for(qemu, "query-block", NULL, on_blocks);
                 ask_for(qemu, "query-blockstats", NULL, on_blockstats);
         }
+        if (live->iothreads > 0)
+                ask_for(qemu, "query-iothreads", NULL, on_iothreads);
         if (balloon) {
                 ask_for(qemu, "query-balloon", NULL, on_balloon);
                 if (balloon->stats_period > 0 && balloon->info.alias) {
@@ -103,7 +116,7 @@ void qemu_stats_collect(VbDomain *domain, VbStatsGroups groups, VbStatsBatch *ba
         QemuStats *stats = &qemu->stats;
         uint64_t now = now_usec(CLOCK_MONOTONIC);
 
-        if ((groups & (VB_STATS_BALLOON | VB_STATS_BLOCK)) == 0 || !qemu->monitor || qemu->start || qemu->ending)
+        if ((groups & BY_EMULATOR) == 0 || !qemu->monitor || qemu->start || qemu->ending)
                 return;
         if (stats->asked_usec > 0 && stats->asked_usec >= vb_stats_batch_since(batch))
                 return;
@@ -433,6 +446,33 @@ static int append_interfaces(QemuDomain *qemu, sd_bus_message *m) {
         return r;
 }
 
+/* --- I/O threads ---------------------------------------------------------------------------------------------------- */
+
+static int append_iothread(VbJson *told, sd_bus_message *m) {
+        uint32_t id = qemu_iothread_number(qemu_json_string(told, "id"));
+        int r;
+
+        if (id == 0)
+                return 0;
+        r = vb_stats_append_u64(m, (uint64_t) qemu_json_number(told, "poll-max-ns", 0), "iothread.%u.poll-max-ns", id);
+        if (r >= 0)
+                r = vb_stats_append_u32(m, (uint32_t) qemu_json_number(told, "poll-grow", 0), "iothread.%u.poll-grow", id);
+        return r < 0 ? r : vb_stats_append_u32(m, (uint32_t) qemu_json_number(told, "poll-shrink", 0), "iothread.%u.poll-shrink", id);
+}
+
+static int append_iothreads(QemuDomain *qemu, sd_bus_message *m) {
+        VbJson *told = qemu->stats.iothreads;
+        size_t n = json_object_is_type(told, json_type_array) ? MIN(json_object_array_length(told), VB_DOMAIN_IOTHREADS_MAX) : 0;
+        int r;
+
+        if (n == 0)
+                return 0;
+        r = vb_stats_append_u32(m, (uint32_t) n, "iothread.count");
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = append_iothread(json_object_array_get_idx(told, i), m);
+        return r;
+}
+
 int qemu_stats_append(VbDomain *domain, VbStatsGroups groups, sd_bus_message *m) {
         static const struct {
                 VbStatsGroups group;
@@ -440,7 +480,7 @@ int qemu_stats_append(VbDomain *domain, VbStatsGroups groups, sd_bus_message *m)
         } appenders[] = {
                 { VB_STATS_CPU, append_cpu },     { VB_STATS_BALLOON, append_balloon },
                 { VB_STATS_VCPU, append_vcpus },  { VB_STATS_BLOCK, append_disks },
-                { VB_STATS_INTERFACE, append_interfaces },
+                { VB_STATS_INTERFACE, append_interfaces }, { VB_STATS_IOTHREAD, append_iothreads },
         };
         QemuDomain *qemu = qemu_domain_of(domain);
         int r = 0;
@@ -449,7 +489,7 @@ int qemu_stats_append(VbDomain *domain, VbStatsGroups groups, sd_bus_message *m)
                 if (groups & appenders[i].group)
                         r = appenders[i].append(qemu, m);
         /* How old the figures are that came from the emulator. */
-        if (r >= 0 && (groups & (VB_STATS_BALLOON | VB_STATS_BLOCK)) && qemu->stats.updated_usec > 0)
+        if (r >= 0 && (groups & BY_EMULATOR) && qemu->stats.updated_usec > 0)
                 r = vb_stats_append_u64(m, qemu->stats.updated_usec, "updated-usec");
         return r;
 }

@@ -16,6 +16,7 @@ typedef struct QemuStats {
         VbJson *guest_memory; /* the balloon's guest-stats */
         VbJson *blocks;      /* query-block */
         VbJson *blockstats;  /* query-blockstats */
+        VbJson *iothreads;   /* query-iothreads */
         uint64_t updated_usec; /* CLOCK_REALTIME; 0: never */
         uint64_t asked_usec;   /* CLOCK_MONOTONIC, when the answers above were asked for */
 
@@ -29,6 +30,9 @@ typedef struct QemuStats {
 void qemu_stats_collect(VbDomain *domain, VbStatsGroups groups, VbStatsBatch *batch);
 int qemu_stats_append(VbDomain *domain, VbStatsGroups groups, sd_bus_message *m);
 int qemu_stats_append_vcpu(VbDomain *domain, uint32_t vcpu, sd_bus_message *m);
+
+/* Something that the emulator tells was just changed: what it told before is no answer any more. */
+void qemu_stats_outdate(QemuDomain *qemu);
 
 /* The guest is gone: forgets its figures, and lets go of who waits. */
 void qemu_stats_clear(QemuDomain *qemu);

@@ -68,7 +68,7 @@ class Arguments(Case):
         stats = self.root.call(ROOT, HYPERVISOR, "GetStats", variant(f"([objectpath '{self.domain}'], {{'groups': <['cpu', 'block']>}})"))
         self.assertEqual(stats, ([(self.domain, {"groups": 0b10010})],))
         stats = self.root.call(ROOT, HYPERVISOR, "GetStats", variant(f"([objectpath '{self.domain}'], @a{{sv}} {{}})"))
-        self.assertEqual(stats, ([(self.domain, {"groups": 0b111111})],))
+        self.assertEqual(stats, ([(self.domain, {"groups": 0b1111111})],))
 
     def test_nothing_has_changed_after_a_refusal(self):
         self.refused("Start", options("{'paused': <true>, 'x': <1>}"), "'x'")

@@ -129,7 +129,22 @@ class Limits(ClassicTuning):
 
     def test_network_cards(self):
         self.assertEqual(set(self.web.interfaceParameters(CARD).values()), {0})
-        self.refused(libvirt.VIR_ERR_NO_SUPPORT, "network card", self.web.setInterfaceParameters, CARD, {"inbound.average": 5})
+        self.web.setInterfaceParameters(CARD, {"inbound.average": 5, "inbound.peak": 7, "outbound.average": 9, "outbound.burst": 3}, CONFIG)
+        self.web.setInterfaceParameters(CARD, {"inbound.average": 6}, CONFIG)
+        self.assertEqual({key: value for key, value in self.web.interfaceParameters(CARD, CONFIG).items() if value},
+                         {"inbound.average": 6, "outbound.average": 9, "outbound.burst": 3})
+        self.refused(libvirt.VIR_ERR_CONFIG_UNSUPPORTED, "floor", self.web.setInterfaceParameters, CARD,
+                     {"inbound.average": 5, "inbound.floor": 5}, CONFIG)
+
+    def test_io_threads(self):
+        web = self.start()
+        web.addIOThread(3, LIVE | CONFIG)
+        web.setIOThreadParams(3, {"poll_max_ns": 4000, "poll_grow": 2, "thread_pool_max": 5}, LIVE)
+        (_, stats), = self.connection.domainListGetStats([web], libvirt.VIR_DOMAIN_STATS_IOTHREAD)
+        self.assertEqual((stats["iothread.count"], stats["iothread.3.poll-max-ns"], stats["iothread.3.poll-grow"]), (1, 4000, 2))
+        self.refused(libvirt.VIR_ERR_INVALID_ARG, "IOThread '4'", web.setIOThreadParams, 4, {"poll_grow": 2}, CONFIG)
+        self.refused(libvirt.VIR_ERR_INVALID_ARG, "pool-max", web.setIOThreadParams, 3, {"thread_pool_max": -1}, CONFIG)
+        self.refused(libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED, "nonsense", web.setIOThreadParams, 3, {"nonsense": 2}, CONFIG)
 
 
 class Figures(ClassicTuning):

@@ -183,6 +183,61 @@ class IOThreads(TuningCase):
         self.assertEqual(len(os.sched_getaffinity(threads["iothread1"])), len(os.sched_getaffinity(0)))
         self.assertEqual(self.monitor(path, "qom-get", '{"path": "/objects/iothread2", "property": "thread-pool-max"}'), 8)
 
+    def tune(self, path, number, values, options="{}"):
+        self.set(path, "SetIOThreadTuning", f"(uint32 {number}, {{{values}}}, @a{{sv}} {options})")
+
+    def tuning(self, path, number, options="{}"):
+        return self.ask(path, "GetIOThreadTuning", f"(uint32 {number}, @a{{sv}} {options})")[0]
+
+    def test_how_they_wait(self):
+        path = self.guest("<iothreads>2</iothreads><iothreadids><iothread id='2'><poll max='1000' grow='3'/></iothread></iothreadids>")
+        property_of = lambda number, name: self.monitor(  # noqa: E731
+            path, "qom-get", f'{{"path": "/objects/iothread{number}", "property": "{name}"}}')
+        self.assertEqual((property_of(2, "poll-max-ns"), property_of(2, "poll-grow")), (1000, 3))
+        self.tune(path, 2, "'poll-max-nsec': <uint64 0>, 'poll-shrink': <uint32 7>", BOTH)
+        self.assertEqual([property_of(2, name) for name in ("poll-max-ns", "poll-grow", "poll-shrink")], [0, 3, 7])
+        for options in ("{}", "{'inactive': <true>}"):
+            self.assertIn("<iothread id='2'>\n      <poll max='0' grow='3' shrink='7'/>", self.client.xml(path, options))
+        self.assertEqual(self.tuning(path, 2), {"poll-max-nsec": 0, "poll-grow": 3, "poll-shrink": 7})
+        self.assertEqual(self.tuning(path, 1), {})
+        # Helpers: more at least than were at most before, and back.
+        self.tune(path, 1, "'pool-min': <uint32 100>, 'pool-max': <uint32 200>")
+        self.assertEqual((property_of(1, "thread-pool-min"), property_of(1, "thread-pool-max")), (100, 200))
+        self.tune(path, 1, "'pool-min': <uint32 2>, 'pool-max': <uint32 3>")
+        self.assertEqual((property_of(1, "thread-pool-min"), property_of(1, "thread-pool-max")), (2, 3))
+        self.qemud.restart()
+        self.assertEqual((self.tuning(path, 1), self.tuning(path, 1, CONFIG)), ({"pool-min": 2, "pool-max": 3}, {}))
+        # The figures are the emulator's own.
+        stats = self.client.hypervisor("GetStats", variant(f"([objectpath '{path}'], {{'groups': <['iothread']>}})"))[0][0][1]
+        stats.pop("updated-usec")
+        self.assertEqual(stats, {"iothread.count": 2, "iothread.1.poll-max-ns": 32768, "iothread.1.poll-grow": 0, "iothread.1.poll-shrink": 0,
+                                 "iothread.2.poll-max-ns": 0, "iothread.2.poll-grow": 3, "iothread.2.poll-shrink": 7})
+
+    def test_how_they_cannot_wait(self):
+        path = self.guest()
+        refuses = lambda number, values, message: self.refuses(  # noqa: E731
+            path, "SetIOThreadTuning", f"(uint32 {number}, @a{{sv}} {values}, @a{{sv}} {{}})", "InvalidArgument", message)
+        refuses(2, "{}", "no value was given")
+        refuses(3, "{'pool-max': <uint32 1>}", "domain 'web': cannot find IOThread '3' in iothreadids list")
+        refuses(2, "{'pool-max': <uint32 0>}", "value 'pool-max': 0 is less than 1 or 'pool-min', 0")
+        refuses(2, "{'pool-min': <uint32 9>, 'pool-max': <uint32 8>}", "value 'pool-max': 8 is less than 1 or 'pool-min', 9")
+        self.refuses(path, "GetIOThreadTuning", "(uint32 3, @a{sv} {})", "InvalidArgument",
+                     "domain 'web': cannot find IOThread '3' in iothreadids list")
+        # What only the emulator can know: the second of two is refused, and so is the whole.
+        self.tune(path, 2, "'poll-grow': <uint32 4>")
+        failure = self.client.fails(path, DOMAIN, "SetIOThreadTuning",
+                                    variant("(uint32 2, {'poll-grow': <uint32 5>, 'pool-min': <uint32 65>}, @a{sv} {})"))
+        self.assertEqual(failure.name, ERROR + "MonitorFailed")
+        self.assertEqual(self.monitor(path, "qom-get", '{"path": "/objects/iothread2", "property": "poll-grow"}'), 4)
+        self.assertEqual(self.tuning(path, 2), {"poll-grow": 4})
+
+    def test_of_a_controller(self):
+        scsi = "<controller type='scsi' model='virtio-scsi'><driver iothread='2'/></controller>"
+        path = self.web(start=True, vcpu="<vcpu>1</vcpu><iothreads>2</iothreads>", devices=scsi)
+        self.assertEqual(self.monitor(path, "qom-get", '{"path": "/machine/peripheral/scsi0", "property": "iothread"}'), "/objects/iothread2")
+        self.refuses(path, "RemoveIOThread", f"(uint32 2, {LIVE})", "InvalidArgument",
+                     "domain 'web': cannot remove IOThread 2 since it is being used by controller 'scsi' 0")
+
     def test_one_that_is_not_there(self):
         text = xml("web", devices=self.DISK.format("/none"))
         self.assertIn("disk 'vda': there is no I/O thread 2 (<iothreads>)", self.client.define_fails(text).message)
@@ -380,8 +435,8 @@ class Definition(TuningCase):
         for values in ("{'shares': <uint64 262145>}", "{'nonsense': <uint64 1>}", "{'shares': <'many'>}"):
             failure = self.client.fails(path, DOMAIN, "SetCPUTuning", variant(f"({values}, @a{{sv}} {{}})"))
             self.assertEqual(failure.name, ERROR + "InvalidArgument")
-        self.refuses(path, "SetNUMATuning", "({'mode': <'interleave'>}, @a{sv} {})", "UnsupportedConfiguration",
-                     "domain 'web': <numatune><memory mode='interleave'>: only strict and restrictive are supported by virtbus yet")
+        self.refuses(path, "SetNUMATuning", "({'mode': <'preferred'>, 'nodes': <'0-1'>}, @a{sv} {})", "UnsupportedConfiguration",
+                     "domain 'web': NUMA memory tuning in 'preferred' mode only supports single node, not '0-1'")
         self.refuses(path, "SetCPUTuning", f"({{'shares': <uint64 5>}}, {BOTH})", "InvalidState", OFF)
         self.assertEqual(self.client.xml(path), before)
 
@@ -430,7 +485,7 @@ class Scope(TuningCase):
         self.set(path, "SetNUMATuning", "({'nodes': <''>}, @a{sv} {})")
         self.assertEqual(self.manager.told, [("AllowedMemoryNodes", [])])
         self.refuses(path, "SetNUMATuning", "({'mode': <'restrictive'>}, @a{sv} {})", "InvalidState",
-                     "domain 'web': the NUMA mode of a guest that runs cannot be changed")
+                     "domain 'web': can't change numatune mode for running domain")
 
         self.set(path, "SetBlockTuning", "('/dev/sdx', {'read-iops-sec': <uint32 9>}, @a{sv} {})")
         self.assertEqual(self.manager.told, [

@@ -57,6 +57,12 @@ static const CommandCase command_cases[] = {
                              "-rtc base=utc\n"
                              "-boot strict=on\n" },
         { "memory-rounded", .head = "<memory unit='KiB'>131073</memory>", .expect = "-m size=132096k\n" },
+        { "numa-interleave", .head = "<memory unit='MiB'>128</memory><numatune><memory mode='interleave' nodeset='0'/></numatune>",
+          .expect = "-object {\"qom-type\":\"memory-backend-ram\",\"id\":\"pc.ram\",\"size\":134217728,\"host-nodes\":[0],\"policy\":\"interleave\"}\n" },
+        { "numa-preferred", .head = "<memory unit='MiB'>128</memory><numatune><memory mode='preferred' nodeset='0'/></numatune>",
+          .expect = "-object {\"qom-type\":\"memory-backend-ram\",\"id\":\"pc.ram\",\"size\":134217728,\"host-nodes\":[0],\"policy\":\"preferred\"}\n" },
+        { "numa-restrictive", .head = "<memory unit='MiB'>128</memory><numatune><memory mode='restrictive' nodeset='0'/></numatune>",
+          .expect = "-object {\"qom-type\":\"memory-backend-ram\",\"id\":\"pc.ram\",\"size\":134217728}\n" },
         { "vcpus-current", .head = "<vcpu current='2'>4</vcpu>",
           .expect = "-smp 2,maxcpus=4,sockets=4,cores=1,threads=1\n" },
         { "topology", .head = "<vcpu>8</vcpu>",
