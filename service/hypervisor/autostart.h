@@ -3,7 +3,7 @@
 
 /* Starts what is to start with the host: once in each boot, not whenever the daemon starts.
  *
- * The list of what is still to be started is in RUN/autostarted, which a boot empties: a daemon that finds no such file makes the list, one
+ * The list of what is still to be started is in RUN/autostarted, which a boot removes (units/tmpfiles.conf, where /run stays): a daemon that finds no such file makes the list, one
  * that finds it goes on where the last one was. A guest stays in it until its start has ended, and its mark for the next boot
  * (AutostartOnce) is gone from the disk; so neither a killed daemon nor a power cut loses one. A guest with whose start the
  * daemon has ended twice is not tried again.
