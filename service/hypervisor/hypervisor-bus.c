@@ -246,6 +246,8 @@ static bool is_listed(const VbDomain *domain, const VbHypervisor1ListDomainsArgs
                 return false;
         if (args->filters.has_autostart && args->filters.autostart != domain->autostart)
                 return false;
+        if (args->filters.has_autostart_once && args->filters.autostart_once != domain->autostart_once)
+                return false;
         if (args->filters.has_managed_save && args->filters.managed_save != domain->has_managed_save)
                 return false;
         if (args->filters.has_state && listed_states[args->filters.state] != domain->state)

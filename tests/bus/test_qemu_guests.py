@@ -411,9 +411,10 @@ class Autostart(GuestCase):
 
     def test_not_for_passing_guests(self):
         path = self.client.create(xml("web"), PAUSED)
-        failure = self.client.fails(path, "org.freedesktop.DBus.Properties", "Set",
-                                    GLib.Variant("(ssv)", (DOMAIN, "Autostart", variant("true"))))
-        self.assertRefused(failure, "InvalidState", "domain 'web' is transient: it has no persistent definition")
+        for mark in ("Autostart", "AutostartOnce"):
+            failure = self.client.fails(path, "org.freedesktop.DBus.Properties", "Set",
+                                        GLib.Variant("(ssv)", (DOMAIN, mark, variant("true"))))
+            self.assertRefused(failure, "InvalidState", "domain 'web' is transient: it has no persistent definition")
 
 
 class Pinning(GuestCase):
