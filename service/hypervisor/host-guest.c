@@ -38,6 +38,7 @@ static void enter(VbHostGuest *guest, VbHostGuestPhase phase, uint64_t limit_use
         guest->phase = phase;
         guest->deadline_usec = vb_host_shutdown_now(guest->shutdown) + limit_usec;
         guest->cancelled = false;
+        guest->n_signs++;
 }
 
 /* --- the end ---------------------------------------------------------------------------------------------------------- */
@@ -55,6 +56,7 @@ static void tell_end(const VbHostGuest *guest) {
 
 static void end(VbHostGuest *guest) {
         guest->phase = VB_HOST_GUEST_OVER;
+        guest->n_signs++;
         tell_end(guest);
         mark(guest); /* if something stood in its way before */
         vb_host_shutdown_guest_changed(guest->shutdown);
@@ -259,6 +261,7 @@ static void note_moves(VbHostGuest *guest, const VbDomain *domain, uint64_t now)
         if (moves == guest->n_moves || guest->cancelled)
                 return;
         guest->n_moves = moves;
+        guest->n_signs++;
         guest->deadline_usec = MAX(guest->deadline_usec, now + domain->hypervisor->host.save_stall_usec);
 }
 

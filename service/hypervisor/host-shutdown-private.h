@@ -27,7 +27,8 @@ typedef struct VbHostGuest {
 
         VbHostGuestPhase phase;
         uint64_t deadline_usec; /* when the phase is given up; moves only with the guest */
-        uint64_t n_moves;
+        uint64_t n_moves; /* of its job */
+        uint64_t n_signs; /* that something moves: of these, and of phases that were entered */
         bool cancelled; /* its job has been, and did not end yet */
         bool hangs;     /* no use in asking it anything */
         bool agent_asked;
@@ -60,6 +61,8 @@ bool vb_host_shutdown_is_ended(const VbHostShutdown *shutdown);
 typedef struct VbHostStatus {
         char *text; /* as it was told last; NULL: not yet */
         uint64_t until_usec;
+        uint64_t n_signs;
+        uint64_t moved_usec; /* when there was the last one; 0: not since the first telling */
 } VbHostStatus;
 
 /* Tells the service manager how far it is, and until when the daemon may take, if one of these has changed. guests: of VbHostGuest. */
