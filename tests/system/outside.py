@@ -11,6 +11,8 @@ from pathlib import Path
 HOST = Path(__file__).resolve().parents[1] / "host"
 INSIDE = "/usr/src/virtbus/tests/system/outside.py"
 XML = "<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><os><type machine='q35'>hvm</type></os></domain>"
+AGENT = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+LINUX, DEAF, MUTE = "", "guest.deaf", "guest.mute"
 NAMESPACE = "https://virtbus.org/schemas/shutdown/1.0"
 
 
@@ -48,17 +50,18 @@ class Going:
             raise SystemExit("the host did not come up again")
 
 
-# In the host. A guest is [name, "persistent" or "transient", order, wait, has Linux].
+# In the host. A guest is [name, "persistent" or "transient", order, wait, how it hears that it is to shut down]: None has no Linux; LINUX has no
+# agent, DEAF has one and does not hear its power button, MUTE has what passes for one, and answers nothing.
 
 
 def start(guests):
     import support
 
     root, linux = support.Person(), []
-    for name, kind, order, wait_seconds, has_linux in guests:
+    for name, kind, order, wait_seconds, hears in guests:
         metadata = f"<metadata><v:shutdown xmlns:v='{NAMESPACE}' order='{order}' wait='{wait_seconds}'/></metadata>"
-        if has_linux:
-            guest = support.Guest(name, cmdline="guest.tick", memory=160)
+        if hears is not None:
+            guest = support.Guest(name, cmdline=f"guest.tick {hears}", memory=160, devices=AGENT if hears else "")
             support.atexit.unregister(support.shutil.rmtree)  # it is looked at after the next boot
             linux.append(guest)
             xml = guest.xml
@@ -71,6 +74,7 @@ def start(guests):
             root.create(xml)
     for guest in linux:
         guest.wait_printed(r"tick [3-9]")
+        wait_for_agent(root, guest.path)
 
 
 def find(root, name):
@@ -80,6 +84,14 @@ def find(root, name):
         return root.call(support.ROOT, support.HYPERVISOR, "GetDomainByName", "(s)", name)[0]
     except support.Refused:
         return None
+
+
+def wait_for_agent(root, path):
+    """If it has one: who is asked before is asked by the button."""
+    import support
+
+    if "guest_agent" in root.domain(path, "GetXML")[0]:
+        support.until(lambda: root.get(path, "AgentConnected"), support.BOOT_SECONDS, f"the agent of {path}")
 
 
 def send(what):
@@ -122,6 +134,8 @@ def counters(guest):
         return int(ticks[-1]) if ticks else None, int(boots[-1]) if boots else 0
 
     support.until(lambda: look()[0] is not None and booted in (None, look()[1]), support.BOOT_SECONDS, f"{name} counts: {look()}")
+    root = support.Person()
+    wait_for_agent(root, find(root, name))
     return look()
 
 
