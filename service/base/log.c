@@ -17,12 +17,20 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "base/error.h"
+#include "base/log-filters.h"
+
 #define LINE_SIZE 4096u
 #define FIELDS_MAX 12u
 
-static atomic_int log_max_level = LOG_INFO;
 static atomic_bool log_to_journal = false;
 static char log_driver[32]; /* written once at start, before there are threads */
+
+/* Most lines are decided by the one number that is the most of all rules; what is within is looked at under the lock. */
+static atomic_int log_most = LOG_INFO;
+static GRWLock log_lock;
+static int log_level = LOG_INFO, log_threshold = LOG_DEBUG;
+static VbLogFilters *log_filters; /* NULL: none */
 
 /* Whether stderr is the stream that the service manager connected to the journal: see JOURNAL_STREAM= in systemd.exec(5). */
 static bool stderr_is_journal(void) {
@@ -35,22 +43,62 @@ static bool stderr_is_journal(void) {
         return st.st_dev == device && st.st_ino == inode;
 }
 
+/* Takes the filters over. */
+static void use_rules(int level, int threshold, VbLogFilters *filters) {
+        g_rw_lock_writer_lock(&log_lock);
+        vb_log_filters_free(log_filters);
+        log_filters = filters;
+        log_level = level;
+        log_threshold = threshold;
+        log_most = MIN(MAX(level, vb_log_filters_most(filters)), threshold);
+        g_rw_lock_writer_unlock(&log_lock);
+}
+
 void vb_log_init(const char *driver, int max_level) {
         g_strlcpy(log_driver, driver ?: "", sizeof log_driver);
         log_to_journal = stderr_is_journal();
-        log_max_level = max_level;
+        use_rules(max_level, LOG_DEBUG, /* filters= */ NULL);
 }
 
-void vb_log_set_max_level(int max_level) {
-        log_max_level = max_level;
+void vb_log_get_rules(VbLogRules *ret) {
+        g_autofree char *filters = NULL;
+
+        g_rw_lock_reader_lock(&log_lock);
+        filters = vb_log_filters_format(log_filters);
+        *ret = (VbLogRules){ .level = log_level, .threshold = log_threshold };
+        g_rw_lock_reader_unlock(&log_lock);
+        g_strlcpy(ret->filters, filters, sizeof ret->filters);
 }
 
-int vb_log_max_level(void) {
-        return log_max_level;
+static bool is_level(int level) {
+        return level >= LOG_ERR && level <= LOG_DEBUG;
 }
 
-bool vb_log_enabled(int level) {
-        return level <= log_max_level;
+int vb_log_set_rules(const VbLogRules *rules, sd_bus_error *reterr) {
+        VbLogFilters *filters;
+        int r;
+
+        if (!is_level(rules->level) || !is_level(rules->threshold) || !memchr(rules->filters, '\0', sizeof rules->filters)) {
+                (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "the log has levels from %d to %d, and filters of less than %d bytes",
+                                         LOG_ERR, LOG_DEBUG, VB_LOG_FILTERS_SIZE);
+                return -EINVAL;
+        }
+        r = vb_log_filters_parse(&filters, rules->filters, reterr);
+        if (r < 0)
+                return r;
+        use_rules(rules->level, rules->threshold, filters);
+        return 0;
+}
+
+bool vb_log_enabled(int level, const char *file) {
+        bool enabled;
+
+        if (level > log_most || !file)
+                return level <= log_most;
+        g_rw_lock_reader_lock(&log_lock);
+        enabled = level <= MIN(vb_log_filters_level(log_filters, file, log_level), log_threshold);
+        g_rw_lock_reader_unlock(&log_lock);
+        return enabled;
 }
 
 int vb_log_level_from_string(const char *word) {
@@ -135,7 +183,7 @@ int vb_log_full(int level, int error, const VbLogFields *fields, const char *fil
         va_list arguments;
 
         error = error < 0 ? -error : error;
-        if (!vb_log_enabled(level))
+        if (!vb_log_enabled(level, file))
                 return -error;
 
         errno = error;

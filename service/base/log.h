@@ -11,7 +11,10 @@
  * A function logs its error or returns it, never both. Never log secrets: no passwords, no definitions. */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <syslog.h>
+
+#include "base/cleanup.h"
 
 /* The object a line is about. What is NULL is left out. */
 typedef struct VbLogFields {
@@ -23,11 +26,24 @@ typedef struct VbLogFields {
 
 #define VB_LOG_FIELDS(...) (&(const VbLogFields){ __VA_ARGS__ })
 
-/* Sets DRIVER= for all lines to come, and the least urgent level that is written (LOG_DEBUG writes all). */
+enum {
+        VB_LOG_FILTERS_SIZE = 8192, /* bytes of a list of filters, NUL included */
+};
+
+/* What is written. Levels are the least urgent ones (LOG_DEBUG writes all). */
+typedef struct VbLogRules {
+        int32_t level; /* of what no filter is about */
+        int32_t threshold; /* what is less urgent is not written, whatever level and filters say */
+        char filters[VB_LOG_FILTERS_SIZE]; /* base/log-filters.h */
+} VbLogRules;
+
+/* Sets DRIVER= for all lines to come, and the level; without filters and threshold. */
 void vb_log_init(const char *driver, int max_level);
-void vb_log_set_max_level(int max_level);
-int vb_log_max_level(void);
-bool vb_log_enabled(int level);
+void vb_log_get_rules(VbLogRules *ret);
+/* All or nothing. -EINVAL: a filter or a level is none; reterr says which. */
+VB_MUST_USE int vb_log_set_rules(const VbLogRules *rules, sd_bus_error *reterr);
+/* A line of that level may be written, of this source file (__FILE__) or, with NULL, of some. */
+bool vb_log_enabled(int level, const char *file);
 
 /* "debug", "info", "notice", "warning", "error" or 7…3 to a syslog level; -EINVAL for others. */
 int vb_log_level_from_string(const char *word);
@@ -38,7 +54,7 @@ int vb_log_full(int level, int error, const VbLogFields *fields, const char *fil
                 const char *format, ...) __attribute__((format(printf, 7, 8)));
 
 #define vb_log_at(level, error, fields, ...)                                                                  \
-        (vb_log_enabled(level)                                                                                \
+        (vb_log_enabled(level, NULL)                                                                            \
                  ? vb_log_full((level), (error), (fields), __FILE__, __LINE__, __func__, __VA_ARGS__)         \
                  : ((error) < 0 ? (error) : -(error)))
 

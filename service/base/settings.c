@@ -212,6 +212,7 @@ static int unquote(char *text, char **ret) {
 
 /* false: a line that was not understood, and was logged. */
 static bool load_line(const VbSettingsPart *parts, const char *path, unsigned number, char *line) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
         const VbSetting *setting;
         char *equals, *key, *value;
         void *target;
@@ -235,6 +236,10 @@ static bool load_line(const VbSettingsPart *parts, const char *path, unsigned nu
         r = unquote(g_strchug(equals + 1), &value);
         if (r < 0) {
                 vb_log_warning("%s:%u: %s: the quotes do not match; ignored", path, number, key);
+                return false;
+        }
+        if (setting->check && setting->check(value, &error) < 0) {
+                vb_log_warning("%s:%u: %s: %s; ignored", path, number, key, error.message);
                 return false;
         }
         r = set(setting, target, value);

@@ -32,6 +32,7 @@ typedef struct VbSetting {
         uint64_t min, max;    /* of numbers, sizes and durations in their unit; max 0: no bound */
         const char *help;     /* one sentence for the manual */
         const VbStringTable *words; /* of a word */
+        int (*check)(const char *value, sd_bus_error *reterr); /* of a string; may be NULL. Negative, with what is wrong: it is ignored */
 } VbSetting;
 
 /* Settings of several owners that stand in the same files; a list of these ends with one whose table is NULL. */

@@ -16,6 +16,7 @@ VbAuthorization *vb_daemon_authorization(VbDaemon *daemon);
 VbLinks *vb_daemon_links(VbDaemon *daemon);
 const VbDaemonInfo *vb_daemon_info(VbDaemon *daemon);
 VbPreserve *vb_daemon_preserve(VbDaemon *daemon);
+int vb_daemon_log_level_option(VbDaemon *daemon); /* --log-level; -1: not given */
 bool vb_daemon_is_inhibited(VbDaemon *daemon);
 
 bool vb_daemon_is_leaving(VbDaemon *daemon);

@@ -491,7 +491,7 @@ int vb_daemon_run(const VbDaemonInfo *info, int argc, char **argv) {
         r = vb_daemon_options_parse(info, argc, argv, &daemon->options);
         if (r <= 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-        vb_log_init(info->driver, daemon->options.log_level);
+        vb_log_init(info->driver, daemon->options.log_level < 0 ? LOG_INFO : daemon->options.log_level);
 
         r = run(daemon);
         return r < 0 ? EXIT_FAILURE : r;
@@ -522,6 +522,10 @@ sd_bus *vb_daemon_system_bus(VbDaemon *daemon) {
                 daemon->system_bus = sd_bus_close_unref(daemon->system_bus);
         }
         return daemon->system_bus;
+}
+
+int vb_daemon_log_level_option(VbDaemon *daemon) {
+        return daemon->options.log_level;
 }
 
 VbObjects *vb_daemon_objects(VbDaemon *daemon) {

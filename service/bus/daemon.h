@@ -38,6 +38,8 @@ typedef struct VbDaemonInfo {
         int (*start)(VbDaemon *daemon, sd_bus_error *reterr);
         /* SIGHUP and Daemon1.Reload; may be NULL. */
         int (*reload)(VbDaemon *daemon, sd_bus_error *reterr);
+        /* What is to be logged has changed (base/log.h); for who has other processes that are to follow. May be NULL. */
+        void (*log_changed)(VbDaemon *daemon);
         /* SIGUSR1: puts what the daemon knows and holds open into restart, for start() of the program that takes its place (bus/restart.h); it
          * goes on as before if that fails. No call is under way. NULL: SIGUSR1 is not heard, and descriptors of the service manager are left alone. */
         int (*save)(VbDaemon *daemon, VbRestart *restart, sd_bus_error *reterr);

@@ -51,7 +51,7 @@ int vb_daemon_options_parse(const VbDaemonInfo *info, int argc, char **argv, VbD
                 { "version", no_argument, NULL, OPTION_VERSION },
                 {},
         };
-        VbDaemonOptions options = { .log_level = LOG_INFO };
+        VbDaemonOptions options = { .log_level = -1 };
         int c;
 
         while ((c = getopt_long(argc, argv, "vh", known, NULL)) >= 0)

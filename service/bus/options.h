@@ -8,7 +8,7 @@
 typedef struct VbDaemonOptions {
         bool session;
         uint64_t timeout_usec; /* 0: stays for ever */
-        int log_level;
+        int log_level; /* -1: not given */
 } VbDaemonOptions;
 
 /* 1: go on; 0: help or version has been printed; negative: the mistake has been told on stderr. */

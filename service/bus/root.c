@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "bus/daemon-private.h"
 #include "bus/objects.h"
+#include "bus/settings.h"
 
 static const struct {
         const char *word;
@@ -40,18 +41,69 @@ static bool get_inhibited(VbObject *object) {
         return vb_daemon_is_inhibited(daemon_of(object));
 }
 
+static const char *word_of_level(int level) {
+        for (size_t i = 0; i < G_N_ELEMENTS(log_levels); i++)
+                if (log_levels[i].level == level)
+                        return log_levels[i].word;
+        g_assert_not_reached();
+}
+
 static const char *get_log_level(VbObject *object) {
-        for (size_t i = G_N_ELEMENTS(log_levels); i > 0; i--)
-                if (vb_log_enabled(log_levels[i - 1].level))
-                        return log_levels[i - 1].word;
-        return log_levels[0].word;
+        VbLogRules rules;
+
+        vb_log_get_rules(&rules);
+        return word_of_level(rules.level);
+}
+
+static const char *get_log_threshold(VbObject *object) {
+        VbLogRules rules;
+
+        vb_log_get_rules(&rules);
+        return word_of_level(rules.threshold);
+}
+
+/* Valid until it is asked for again, which is long enough for a reply. */
+static const char *get_log_filters(VbObject *object) {
+        static VbLogRules rules;
+
+        vb_log_get_rules(&rules);
+        return rules.filters;
 }
 
 static int set_log_level(VbCall *call, VbObject *object, const VbDaemon1SetLogLevelArgs *args,
                          sd_bus_error *reterr) {
-        vb_log_set_max_level(log_levels[args->value].level);
-        vb_daemon1_changed(object, VB_DAEMON1_LOG_LEVEL);
-        return vb_daemon1_reply_set_log_level(call);
+        VbLogRules rules;
+        int r;
+
+        vb_log_get_rules(&rules);
+        rules.level = log_levels[args->value].level;
+        r = vb_daemon_set_log_rules(daemon_of(object), &rules, reterr);
+        return r < 0 ? r : vb_daemon1_reply_set_log_level(call);
+}
+
+static int set_log_threshold(VbCall *call, VbObject *object, const VbDaemon1SetLogThresholdArgs *args,
+                             sd_bus_error *reterr) {
+        VbLogRules rules;
+        int r;
+
+        /* The words are those of LogLevel, in their order. */
+        vb_log_get_rules(&rules);
+        rules.threshold = log_levels[args->value].level;
+        r = vb_daemon_set_log_rules(daemon_of(object), &rules, reterr);
+        return r < 0 ? r : vb_daemon1_reply_set_log_threshold(call);
+}
+
+static int set_log_filters(VbCall *call, VbObject *object, const VbDaemon1SetLogFiltersArgs *args,
+                           sd_bus_error *reterr) {
+        VbLogRules rules;
+        int r;
+
+        vb_log_get_rules(&rules);
+        if (g_strlcpy(rules.filters, args->value, sizeof rules.filters) >= sizeof rules.filters)
+                return sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT, "LogFilters: the text is longer than %zu bytes",
+                                         sizeof rules.filters - 1);
+        r = vb_daemon_set_log_rules(daemon_of(object), &rules, reterr);
+        return r < 0 ? r : vb_daemon1_reply_set_log_filters(call);
 }
 
 static int on_reload(VbCall *call, VbObject *object, const VbDaemon1ReloadArgs *args, sd_bus_error *reterr) {
@@ -77,6 +129,10 @@ static const VbDaemon1Handlers handlers = {
         .get_inhibited = get_inhibited,
         .get_log_level = get_log_level,
         .set_log_level = set_log_level,
+        .get_log_filters = get_log_filters,
+        .set_log_filters = set_log_filters,
+        .get_log_threshold = get_log_threshold,
+        .set_log_threshold = set_log_threshold,
         .open_link = vb_links_on_open,
         .reload = on_reload,
         .shutdown = on_shutdown,

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/settings.h"
+#include "bus/settings.h"
 #include "lock/record.h"
 #include "lock/work.h"
 
@@ -48,10 +48,7 @@ static const VbSetting settings[] = {
 };
 
 int lock_manager_load_settings(LockManager *manager, sd_bus_error *reterr) {
-        int r;
-
-        r = vb_settings_load(settings, &manager->places, vb_daemon_config_dir(manager->daemon), "lock");
-        return r < 0 ? sd_bus_error_set_errnof(reterr, r, "cannot read the settings: %s", g_strerror(-r)) : 0;
+        return vb_daemon_load_settings(manager->daemon, (const VbSettingsPart[]){ { settings, &manager->places }, { NULL } }, reterr);
 }
 
 int lock_manager_new(LockManager **ret, VbDaemon *daemon) {

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/settings.h"
+#include "bus/settings.h"
 #include "log/age.h"
 #include "log/keep.h"
 
@@ -211,9 +211,9 @@ int log_manager_follow(LogManager *manager, const LogName *name, LogPosition pos
 static int load_settings(LogManager *manager, sd_bus_error *reterr) {
         int r;
 
-        r = vb_settings_load(settings_table, &manager->settings, vb_daemon_config_dir(manager->daemon), "log");
+        r = vb_daemon_load_settings(manager->daemon, (const VbSettingsPart[]){ { settings_table, &manager->settings }, { NULL } }, reterr);
         if (r < 0)
-                return sd_bus_error_setf(reterr, VB_ERROR_OPERATION_FAILED, "cannot read the settings: %s", g_strerror(-r));
+                return r;
         manager->context.max_rate = manager->settings.max_rate;
         manager->context.max_burst = manager->settings.max_burst;
         return 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "bus/settings.h"
 #include "proxy/admin.h"
 #include "proxy/listener-private.h"
 
@@ -149,20 +150,30 @@ static int answer_set_workers_max(ProxyListener *listener, const void *question,
 
 /* The daemon */
 
-static int answer_get_log_level(ProxyListener *listener, const void *question, GByteArray *answer) {
-        int32_t level = vb_log_max_level();
+static int answer_get_log(ProxyListener *listener, const void *question, GByteArray *answer) {
+        VbLogRules rules;
 
-        g_byte_array_append(answer, (const guint8 *) &level, sizeof level);
+        vb_log_get_rules(&rules);
+        g_byte_array_append(answer, (const guint8 *) &rules, sizeof rules);
         return 0;
 }
 
-static int answer_set_log_level(ProxyListener *listener, const void *question, GByteArray *answer) {
-        int32_t level = *(const int32_t *) question;
+static int answer_set_log_filters(ProxyListener *listener, const void *question, GByteArray *answer) {
+        const VbLogRules *wanted = question;
+        VbLogRules rules;
 
-        if (level < LOG_ERR || level > LOG_DEBUG)
-                return -ERANGE;
-        proxy_worker_processes_set_log_level(listener, level);
-        return 0;
+        vb_log_get_rules(&rules);
+        memcpy(rules.filters, wanted->filters, sizeof rules.filters);
+        return vb_daemon_set_log_rules(listener->daemon, &rules, /* reterr= */ NULL);
+}
+
+static int answer_set_log_threshold(ProxyListener *listener, const void *question, GByteArray *answer) {
+        const VbLogRules *wanted = question;
+        VbLogRules rules;
+
+        vb_log_get_rules(&rules);
+        rules.threshold = wanted->threshold;
+        return vb_daemon_set_log_rules(listener->daemon, &rules, /* reterr= */ NULL);
 }
 
 static int answer_set_timeout(ProxyListener *listener, const void *question, GByteArray *answer) {
@@ -191,8 +202,9 @@ int proxy_admin_answer(ProxyWorkerProcess *worker, const ProxyControlHead *head,
                 [PROXY_ADMIN_FIGURES] = { answer_figures, sizeof(ProxyAdminServer) },
                 [PROXY_ADMIN_SET_CLIENTS_MAX] = { answer_set_clients_max, sizeof(uint64_t) },
                 [PROXY_ADMIN_SET_WORKERS_MAX] = { answer_set_workers_max, sizeof(uint64_t) },
-                [PROXY_ADMIN_GET_LOG_LEVEL] = { answer_get_log_level, 0 },
-                [PROXY_ADMIN_SET_LOG_LEVEL] = { answer_set_log_level, sizeof(int32_t) },
+                [PROXY_ADMIN_GET_LOG] = { answer_get_log, 0 },
+                [PROXY_ADMIN_SET_LOG_FILTERS] = { answer_set_log_filters, sizeof(VbLogRules) },
+                [PROXY_ADMIN_SET_LOG_THRESHOLD] = { answer_set_log_threshold, sizeof(VbLogRules) },
                 [PROXY_ADMIN_SET_TIMEOUT] = { answer_set_timeout, sizeof(uint64_t) },
                 [PROXY_ADMIN_SHUTDOWN] = { answer_shutdown, 0 },
         };

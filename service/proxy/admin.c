@@ -47,12 +47,10 @@ int proxy_admin_connect_get_lib_version(ProxyCall *call, sd_bus_error *reterr) {
 
 /* Questions to the listener */
 
-typedef int (*Answered)(ProxyCall *call, const void *answer, size_t size, void *state, sd_bus_error *reterr);
-
 typedef struct Asked {
         ProxyCall *call;
-        Answered answered;
-        void *state; /* of the call's memory */
+        ProxyAdminAnswered answered;
+        void *state;
 } Asked;
 
 static int explain(int r, sd_bus_error *reterr) {
@@ -75,7 +73,8 @@ static void on_answer(int r, const void *answer, size_t size, void *userdata) {
                 (void) proxy_call_fail(call, r, &error);
 }
 
-static int ask(ProxyCall *call, ProxyAdminQuestion question, const void *payload, size_t size, Answered answered, void *state) {
+int proxy_admin_ask(ProxyCall *call, ProxyAdminQuestion question, const void *payload, size_t size, ProxyAdminAnswered answered,
+                    void *state) {
         ProxyWorker *worker = proxy_connection_worker(proxy_call_connection(call));
         Asked *asked = g_new(Asked, 1);
         int r;
@@ -159,7 +158,7 @@ int proxy_admin_server_get_threadpool_parameters(ProxyCall *call, const RpcAdmin
         r = proxy_call_check_flags(call, args->flags, 0, reterr);
         if (r >= 0)
                 r = find_server(call, args->srv.name, &server, reterr);
-        return r < 0 ? r : ask(call, PROXY_ADMIN_FIGURES, &server, sizeof server, on_threadpool, NULL);
+        return r < 0 ? r : proxy_admin_ask(call, PROXY_ADMIN_FIGURES, &server, sizeof server, on_threadpool, NULL);
 }
 
 static int on_limits(ProxyCall *call, const void *answer, size_t size, void *state, sd_bus_error *reterr) {
@@ -182,7 +181,7 @@ int proxy_admin_server_get_client_limits(ProxyCall *call, const RpcAdminServerGe
         r = proxy_call_check_flags(call, args->flags, 0, reterr);
         if (r >= 0)
                 r = find_server(call, args->srv.name, &server, reterr);
-        return r < 0 ? r : ask(call, PROXY_ADMIN_FIGURES, &server, sizeof server, on_limits, NULL);
+        return r < 0 ? r : proxy_admin_ask(call, PROXY_ADMIN_FIGURES, &server, sizeof server, on_limits, NULL);
 }
 
 /* The one number that can be set, by its name; the others are for reading, or are ours to know. */
@@ -217,7 +216,7 @@ int proxy_admin_server_set_threadpool_parameters(ProxyCall *call, const RpcAdmin
         if (r >= 0)
                 r = take_number(&args->params, VIR_THREADPOOL_WORKERS_MAX, "workers are processes that are started when they are needed", &n,
                                 reterr);
-        return r < 0 ? r : ask(call, PROXY_ADMIN_SET_WORKERS_MAX, &n, sizeof n, on_workers_set, NULL);
+        return r < 0 ? r : proxy_admin_ask(call, PROXY_ADMIN_SET_WORKERS_MAX, &n, sizeof n, on_workers_set, NULL);
 }
 
 static int on_limits_set(ProxyCall *call, const void *answer, size_t size, void *state, sd_bus_error *reterr) {
@@ -235,7 +234,7 @@ int proxy_admin_server_set_client_limits(ProxyCall *call, const RpcAdminServerSe
         if (r >= 0)
                 r = take_number(&args->params, VIR_SERVER_CLIENTS_MAX,
                                 "clients that have not opened their connection are let go after a time", &n, reterr);
-        return r < 0 ? r : ask(call, PROXY_ADMIN_SET_CLIENTS_MAX, &n, sizeof n, on_limits_set, NULL);
+        return r < 0 ? r : proxy_admin_ask(call, PROXY_ADMIN_SET_CLIENTS_MAX, &n, sizeof n, on_limits_set, NULL);
 }
 
 int proxy_admin_server_update_tls_files(ProxyCall *call, const RpcAdminServerUpdateTlsFilesArgs *args, sd_bus_error *reterr) {
@@ -294,7 +293,7 @@ static int on_list(ProxyCall *call, const void *answer, size_t size, void *state
         if (n < PROXY_ADMIN_PAGE || listing->n_clients + PROXY_ADMIN_PAGE > CLIENTS_MAX)
                 return reply_list(call, listing);
         listing->question.after = listing->clients[listing->n_clients - 1].id;
-        return ask(call, PROXY_ADMIN_LIST, &listing->question, sizeof listing->question, on_list, listing);
+        return proxy_admin_ask(call, PROXY_ADMIN_LIST, &listing->question, sizeof listing->question, on_list, listing);
 }
 
 int proxy_admin_server_list_clients(ProxyCall *call, const RpcAdminServerListClientsArgs *args, sd_bus_error *reterr) {
@@ -308,7 +307,7 @@ int proxy_admin_server_list_clients(ProxyCall *call, const RpcAdminServerListCli
                 return r;
         listing->server = args->srv.name;
         listing->need_results = args->need_results;
-        return ask(call, PROXY_ADMIN_LIST, &listing->question, sizeof listing->question, on_list, listing);
+        return proxy_admin_ask(call, PROXY_ADMIN_LIST, &listing->question, sizeof listing->question, on_list, listing);
 }
 
 static int on_lookup(ProxyCall *call, const void *answer, size_t size, void *state, sd_bus_error *reterr) {
@@ -326,14 +325,14 @@ static int on_lookup(ProxyCall *call, const void *answer, size_t size, void *sta
 
 /* Whoever asks for one client. */
 static int ask_of_client(ProxyCall *call, ProxyAdminQuestion question, const char *server, uint64_t id, unsigned flags,
-                         Answered answered, sd_bus_error *reterr) {
+                         ProxyAdminAnswered answered, sd_bus_error *reterr) {
         ProxyAdminWhich which = { .id = id };
         int r;
 
         r = proxy_call_check_flags(call, flags, 0, reterr);
         if (r >= 0)
                 r = find_server(call, server, &which.server, reterr);
-        return r < 0 ? r : ask(call, question, &which, sizeof which, answered, (void *) server);
+        return r < 0 ? r : proxy_admin_ask(call, question, &which, sizeof which, answered, (void *) server);
 }
 
 int proxy_admin_server_lookup_client(ProxyCall *call, const RpcAdminServerLookupClientArgs *args, sd_bus_error *reterr) {

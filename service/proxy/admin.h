@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proxy/connection.h"
 #include "proxy/identity.h"
 
 enum {
@@ -21,8 +22,9 @@ typedef enum ProxyAdminQuestion {
         PROXY_ADMIN_FIGURES, /* ProxyAdminServer → ProxyAdminFigures */
         PROXY_ADMIN_SET_CLIENTS_MAX, /* uint64_t; -ERANGE */
         PROXY_ADMIN_SET_WORKERS_MAX, /* the same */
-        PROXY_ADMIN_GET_LOG_LEVEL, /* → int32_t */
-        PROXY_ADMIN_SET_LOG_LEVEL, /* int32_t */
+        PROXY_ADMIN_GET_LOG, /* → VbLogRules */
+        PROXY_ADMIN_SET_LOG_FILTERS, /* VbLogRules, of which the filters count; -EINVAL */
+        PROXY_ADMIN_SET_LOG_THRESHOLD, /* VbLogRules, of which the threshold counts; -EINVAL */
         PROXY_ADMIN_SET_TIMEOUT, /* uint64_t: seconds, 0 for never */
         PROXY_ADMIN_SHUTDOWN,
         _PROXY_ADMIN_QUESTION_MAX,
@@ -60,3 +62,8 @@ typedef struct ProxyAdminFigures {
         uint32_t n_workers, n_idle_workers; /* processes */
         uint32_t workers_max;
 } ProxyAdminFigures;
+
+/* admin.c: asks the listener; answered() runs as with proxy_call_send(). state is the call's memory, or lasts. */
+typedef int (*ProxyAdminAnswered)(ProxyCall *call, const void *answer, size_t size, void *state, sd_bus_error *reterr);
+VB_MUST_USE int proxy_admin_ask(ProxyCall *call, ProxyAdminQuestion question, const void *payload, size_t size, ProxyAdminAnswered answered,
+                                void *state);

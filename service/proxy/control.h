@@ -23,7 +23,7 @@ typedef enum ProxyControlKind {
         PROXY_CONTROL_CLIENT, /* client, descriptor: here is one */
         PROXY_CONTROL_DISCONNECT, /* id: this client has to go */
         PROXY_CONTROL_LINK, /* id of the question; descriptor, or result and tail: "name\0message" of an error */
-        PROXY_CONTROL_LOG_LEVEL, /* result: the level */
+        PROXY_CONTROL_LOG, /* the second, and again when it changes; tail: VbLogRules */
         PROXY_CONTROL_LEAVE, /* clients are to be let go, as soon as what they have called is answered */
         PROXY_CONTROL_ANSWER, /* id of the question; result and tail: of a question of the administration */
         /* To the listener. */
@@ -42,7 +42,6 @@ typedef struct ProxyControlHead {
         union {
                 struct {
                         bool session;
-                        int32_t log_level;
                 } identity;
                 ProxyClient client;
                 struct {
@@ -72,5 +71,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProxyControl, proxy_control_free)
 VB_MUST_USE int proxy_control_send(ProxyControl *control, const ProxyControlHead *head, const void *tail, size_t n_tail,
                                    int fd);
 
-/* Receives one packet at once, waiting for it: a worker's first. */
+/* Receives one packet at once, waiting for it: a worker's first ones. tail has room for PROXY_CONTROL_TAIL_MAX and a NUL. */
 VB_MUST_USE int proxy_control_receive(int control_fd, ProxyControlHead *ret, void *tail, size_t *n_tail, int *ret_fd);

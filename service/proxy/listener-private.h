@@ -56,7 +56,8 @@ VB_MUST_USE int proxy_worker_process_get(ProxyListener *listener, const ProxyIde
 /* Hands a client over. The descriptor stays the caller's. -EPIPE: the worker has just ended; there will be another. */
 VB_MUST_USE int proxy_worker_process_serve(ProxyWorkerProcess *worker, const ProxyClient *client, int fd);
 ProxyWorkerProcess *proxy_worker_process_free(ProxyWorkerProcess *worker);
-void proxy_worker_processes_set_log_level(ProxyListener *listener, int level);
+/* What is to be logged has changed: all follow. */
+void proxy_worker_processes_tell_log(ProxyListener *listener);
 /* All are to let their clients go, as soon as what these have called is answered. */
 void proxy_worker_processes_leave(ProxyListener *listener);
 

@@ -6,18 +6,31 @@
 #include <unistd.h>
 
 #include "bus/daemon.h"
-#include "proxy/listener.h"
+#include "bus/settings.h"
+#include "proxy/listener-private.h"
 #include "proxy/worker.h"
 
 static int start(VbDaemon *daemon, sd_bus_error *reterr) {
         ProxyListener *listener;
         int r;
 
+        r = vb_daemon_load_settings(daemon, /* parts= */ NULL, reterr);
+        if (r < 0)
+                return r;
         r = proxy_listener_new(&listener, daemon, reterr);
         if (r < 0)
                 return r;
         vb_daemon_set_userdata(daemon, listener);
         return 0;
+}
+
+static int reload(VbDaemon *daemon, sd_bus_error *reterr) {
+        return vb_daemon_load_settings(daemon, /* parts= */ NULL, reterr);
+}
+
+static void log_changed(VbDaemon *daemon) {
+        if (vb_daemon_userdata(daemon)) /* else there are no workers yet */
+                proxy_worker_processes_tell_log(vb_daemon_userdata(daemon));
 }
 
 static void leaving(VbDaemon *daemon) {
@@ -54,6 +67,8 @@ int main(int argc, char **argv) {
                 .bus_name = "org.virtbus.Proxy1",
                 .description = "the classic libvirt sockets",
                 .start = start,
+                .reload = reload,
+                .log_changed = log_changed,
                 .leaving = leaving,
                 .is_busy = is_busy,
                 .stop = stop,

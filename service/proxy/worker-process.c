@@ -228,17 +228,23 @@ static int spawn(ProxyWorkerProcess *worker, int control_fd) {
         return vb_process_spawn(&worker->process, vb_daemon_event(worker->listener->daemon), &spec, &error);
 }
 
+static int tell_log(ProxyControl *control) {
+        VbLogRules rules;
+
+        vb_log_get_rules(&rules);
+        return proxy_control_send(control, &(ProxyControlHead){ .kind = PROXY_CONTROL_LOG }, &rules, sizeof rules, -EBADF);
+}
+
 static int introduce(ProxyWorkerProcess *worker) {
         const ProxyControlHead head = {
                 .kind = PROXY_CONTROL_IDENTITY,
-                .identity = {
-                        .session = vb_daemon_is_session(worker->listener->daemon),
-                        .log_level = vb_log_max_level(),
-                },
+                .identity = { .session = vb_daemon_is_session(worker->listener->daemon) },
         };
+        int r;
 
-        return proxy_control_send(worker->control, &head, worker->identity, proxy_identity_size(worker->identity),
-                                  worker->listener->empty_fd);
+        r = proxy_control_send(worker->control, &head, worker->identity, proxy_identity_size(worker->identity),
+                               worker->listener->empty_fd);
+        return r < 0 ? r : tell_log(worker->control);
 }
 
 static int worker_process_new(ProxyWorkerProcess **ret, ProxyListener *listener, const ProxyIdentity *identity) {
@@ -315,21 +321,23 @@ int proxy_worker_process_serve(ProxyWorkerProcess *worker, const ProxyClient *cl
         return 0;
 }
 
-static void tell_all(ProxyListener *listener, const ProxyControlHead *head) {
+void proxy_worker_processes_tell_log(ProxyListener *listener) {
         GHashTableIter iter;
         gpointer worker;
 
         g_hash_table_iter_init(&iter, listener->workers);
         while (g_hash_table_iter_next(&iter, NULL, &worker))
-                if (proxy_control_send(((ProxyWorkerProcess *) worker)->control, head, NULL, 0, -EBADF) < 0)
+                if (tell_log(((ProxyWorkerProcess *) worker)->control) < 0)
                         continue; /* it ends, and says so elsewhere */
 }
 
-void proxy_worker_processes_set_log_level(ProxyListener *listener, int level) {
-        vb_log_set_max_level(level);
-        tell_all(listener, &(ProxyControlHead){ .kind = PROXY_CONTROL_LOG_LEVEL, .result = level });
-}
-
 void proxy_worker_processes_leave(ProxyListener *listener) {
-        tell_all(listener, &(ProxyControlHead){ .kind = PROXY_CONTROL_LEAVE });
+        GHashTableIter iter;
+        gpointer worker;
+
+        g_hash_table_iter_init(&iter, listener->workers);
+        while (g_hash_table_iter_next(&iter, NULL, &worker))
+                if (proxy_control_send(((ProxyWorkerProcess *) worker)->control,
+                                       &(ProxyControlHead){ .kind = PROXY_CONTROL_LEAVE }, NULL, 0, -EBADF) < 0)
+                        continue; /* the same */
 }

@@ -175,6 +175,10 @@ static void wind_up(gpointer key, gpointer connection, gpointer userdata) {
 
 /* From the listener */
 
+static int use_log_rules(const void *tail, size_t n_tail) {
+        return n_tail == sizeof(VbLogRules) ? vb_log_set_rules(tail, /* reterr= */ NULL) : -EBADMSG;
+}
+
 static int on_control(const ProxyControlHead *head, const void *tail, size_t n_tail, int *fd, void *userdata) {
         ProxyWorker *worker = userdata;
         ProxyConnection *connection;
@@ -188,7 +192,7 @@ static int on_control(const ProxyControlHead *head, const void *tail, size_t n_t
                 if (connection) /* else it has just left */
                         proxy_connection_drop(connection, "disconnected by the administrator");
                 return 0;
-        case PROXY_CONTROL_LOG_LEVEL: vb_log_set_max_level(head->result); return 0;
+        case PROXY_CONTROL_LOG: return use_log_rules(tail, n_tail);
         case PROXY_CONTROL_LEAVE: g_hash_table_foreach(worker->connections, wind_up, NULL); return 0;
         default: return -EBADMSG;
         }
@@ -245,6 +249,19 @@ static int receive_identity(ProxyIdentity **ret, ProxyControlHead *ret_head, int
         return 0;
 }
 
+static int receive_log_rules(void) {
+        g_autofree char *tail = g_malloc(PROXY_CONTROL_TAIL_MAX + 1);
+        ProxyControlHead head = { 0 };
+        vb_autofd fd = -EBADF;
+        size_t size;
+        int r;
+
+        r = proxy_control_receive(STDIN_FILENO, &head, tail, &size, &fd);
+        if (r >= 0)
+                r = head.kind == PROXY_CONTROL_LOG ? use_log_rules(tail, size) : -EBADMSG;
+        return r < 0 ? vb_log_error_errno(r, "the listener does not say what to log: %m") : 0;
+}
+
 static void free_connection(gpointer connection) {
         proxy_connection_free(connection);
 }
@@ -287,7 +304,9 @@ static int run(ProxyWorker *worker) {
         if (r < 0)
                 return r;
         worker->session = head.identity.session;
-        vb_log_set_max_level(head.identity.log_level);
+        r = receive_log_rules();
+        if (r < 0)
+                return r;
         r = proxy_sandbox_become(worker->identity, worker->session, empty_fd);
         if (r < 0)
                 return r;

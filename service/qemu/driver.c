@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/settings.h"
 #include "bus/names.h"
+#include "bus/settings.h"
 #include "hypervisor/host-sleep.h"
 #include "qemu/apply.h"
 #include "qemu/ask.h"
@@ -87,12 +87,8 @@ static int load_settings(QemuDriver *driver, sd_bus_error *reterr) {
                 { vb_host_settings_table(qemu_driver_is_session(driver)), &driver->settings.host },
                 { NULL },
         };
-        int r;
 
-        r = vb_settings_load_parts(parts, vb_daemon_config_dir(driver->daemon), "qemu");
-        if (r < 0)
-                return sd_bus_error_setf(reterr, VB_ERROR_OPERATION_FAILED, "cannot read the settings: %s", g_strerror(-r));
-        return 0;
+        return vb_daemon_load_settings(driver->daemon, parts, reterr);
 }
 
 int qemu_driver_reload(QemuDriver *driver, sd_bus_error *reterr) {

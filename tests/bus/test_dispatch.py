@@ -124,6 +124,16 @@ class Replies(Case):
             self.root.set(ROOT, DAEMON, "LogLevel", GLib.Variant("s", "loud"))
         with self.assertRaisesRegex(Exception, "has type 'i' and not 's'"):
             self.root.set(ROOT, DAEMON, "LogLevel", GLib.Variant("i", 1))
+        self.assertEqual((values["LogFilters"], values["LogThreshold"]), ("", "debug"))
+        self.root.set(ROOT, DAEMON, "LogFilters", GLib.Variant("s", " 1:bus/link  3:qemu"))
+        self.assertEqual(self.root.get(ROOT, DAEMON, "LogFilters"), "1:bus/link 3:qemu")
+        for wrong, words in (("1:bus 8:qemu", "log filter 2, '8:qemu': must be a level"), ("1:" + 9000 * "a", "longer than")):
+            failure = self.root.fails(ROOT, PROPERTIES, "Set", GLib.Variant("(ssv)", (DAEMON, "LogFilters", GLib.Variant("s", wrong))))
+            self.assertEqual(failure.name, ERROR + "InvalidArgument")
+            self.assertIn(words, failure.message)
+        self.root.set(ROOT, DAEMON, "LogThreshold", GLib.Variant("s", "error"))
+        self.assertEqual(self.root.get(ROOT, DAEMON, "LogThreshold"), "error")
+        self.assertEqual(self.root.get(ROOT, DAEMON, "LogFilters"), "1:bus/link 3:qemu")
 
     def test_reload_tells_its_failure(self):
         self.assertIn("nothing to reload", self.root.fails(ROOT, DAEMON, "Reload", options()).message)
