@@ -15,6 +15,7 @@ typedef struct VbStartOptions {
         VbFiles files; /* what fd:NAME stands for; lives as long as the operation */
         int id; /* the number that the guest gets; 0: the next */
         bool paused;
+        bool paused_by_state; /* … as the guest was when it was saved, or as it was to be restored; not by a word of who starts it */
         bool bypass_cache;
         bool force_boot;
         bool reset_nvram;

@@ -108,7 +108,8 @@ static int start_saved(Boot *boot, Reading *reading, sd_bus_error *reterr) {
         boot->options.restore = true;
         boot->options.state_fd = reading->fd;
         boot->options.state_path = path;
-        boot->options.paused = boot->options.paused || !reading->state->running;
+        boot->options.paused_by_state = !boot->options.paused && !reading->state->running;
+        boot->options.paused = boot->options.paused || boot->options.paused_by_state;
         return vb_domain_start(domain, g_steal_pointer(&definition), &boot->options, boot->done, boot->userdata, reterr);
 }
 
@@ -254,7 +255,7 @@ static int restore_start(Restore *restore, const Reading *reading, sd_bus_error 
                 if (r < 0)
                         return r;
         }
-        options.paused = restore->args->options.has_paused ? restore->args->options.paused : !reading->state->running;
+        options.paused = options.paused_by_state = restore->args->options.has_paused ? restore->args->options.paused : !reading->state->running;
 
         r = vb_hypervisor_prepare_transient(restore->hypervisor, definition, owner, &domain, reterr);
         if (r < 0)

@@ -40,11 +40,13 @@ VB_STRING_TABLE(vb_domain_reason, VbDomainReason, _VB_DOMAIN_REASON_MAX,
                 [VB_REASON_FAILED] = "failed",
                 [VB_REASON_DAEMON] = "daemon",
                 [VB_REASON_PANICKED] = "panicked",
-                [VB_REASON_HOST_SLEEP] = "host-sleep")
+                [VB_REASON_HOST_SLEEP] = "host-sleep",
+                [VB_REASON_RESTORING] = "restoring")
 
 #define BIT(reason) (UINT64_C(1) << VB_REASON_##reason)
 
-/* Clients (the classic protocol among them) know these pairs and no others; of HOST_SLEEP, the classic ones are told "unknown". */
+/* Clients (the classic protocol among them) know these pairs and no others; of a guest that stands still by HOST_SLEEP, RESTORING or RESTORED,
+ * the classic ones are told in their own words. */
 static const uint64_t allowed_reasons[_VB_DOMAIN_STATE_MAX] = {
         [VB_DOMAIN_SHUTOFF] = BIT(UNKNOWN) | BIT(SHUTDOWN) | BIT(DESTROYED) | BIT(CRASHED) | BIT(MIGRATED) |
                               BIT(SAVED) | BIT(FAILED) | BIT(FROM_SNAPSHOT) | BIT(DAEMON),
@@ -54,7 +56,7 @@ static const uint64_t allowed_reasons[_VB_DOMAIN_STATE_MAX] = {
         [VB_DOMAIN_PAUSED] = BIT(UNKNOWN) | BIT(USER) | BIT(MIGRATION) | BIT(SAVE) | BIT(DUMP) | BIT(IOERROR) |
                              BIT(WATCHDOG) | BIT(FROM_SNAPSHOT) | BIT(SHUTTING_DOWN) | BIT(SNAPSHOT) |
                              BIT(CRASHED) | BIT(STARTING_UP) | BIT(POSTCOPY) | BIT(POSTCOPY_FAILED) |
-                             BIT(API_ERROR) | BIT(HOST_SLEEP),
+                             BIT(API_ERROR) | BIT(HOST_SLEEP) | BIT(RESTORING) | BIT(RESTORED),
         [VB_DOMAIN_SHUTDOWN] = BIT(UNKNOWN) | BIT(USER),
         [VB_DOMAIN_CRASHED] = BIT(UNKNOWN) | BIT(PANICKED),
         [VB_DOMAIN_PMSUSPENDED] = BIT(UNKNOWN),

@@ -48,6 +48,7 @@ typedef enum VbDomainReason {
         VB_REASON_DAEMON,
         VB_REASON_PANICKED,
         VB_REASON_HOST_SLEEP,
+        VB_REASON_RESTORING,
         _VB_DOMAIN_REASON_MAX,
         _VB_DOMAIN_REASON_INVALID = -EINVAL,
 } VbDomainReason;

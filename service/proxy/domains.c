@@ -143,7 +143,7 @@ static bool record_equal(const Record *a, const Record *b) {
         const ProxyDomain *x = &a->domain, *y = &b->domain;
 
         return strcmp(x->name, y->name) == 0 && memcmp(x->uuid, y->uuid, sizeof(x->uuid)) == 0 && x->id == y->id &&
-               x->state == y->state && x->reason == y->reason && x->owner == y->owner &&
+               x->state == y->state && x->reason == y->reason && x->restored == y->restored && x->owner == y->owner &&
                x->persistent == y->persistent && x->autostart == y->autostart &&
                x->autostart_once == y->autostart_once && x->managed_save == y->managed_save &&
                x->agent_connected == y->agent_connected && x->n_vcpus == y->n_vcpus && x->memory == y->memory &&
@@ -231,6 +231,18 @@ static int read_field(sd_bus_message *m, Record *record, size_t i) {
 }
 G_STATIC_ASSERT(sizeof(uid_t) == sizeof(uint32_t) && sizeof(unsigned) == sizeof(uint32_t) && sizeof(int) == sizeof(int32_t));
 
+/* The classic protocol has no word for a guest that stands still since it was restored: it is as if somebody wanted that. */
+static void take_reason(Record *record) {
+        ProxyDomain *domain = &record->domain;
+        bool restoring = g_strcmp0(record->reason, "restoring") == 0, restored = g_strcmp0(record->reason, "restored") == 0;
+
+        domain->restored = domain->state == VIR_DOMAIN_PAUSED && (restoring || restored);
+        if (domain->restored)
+                domain->reason = restoring ? VIR_DOMAIN_PAUSED_STARTING_UP : VIR_DOMAIN_PAUSED_USER;
+        else
+                domain->reason = find_word(reasons[domain->state].words, reasons[domain->state].n, record->reason);
+}
+
 /* a{sv}; what we have no field for is skipped. */
 static int read_properties(sd_bus_message *m, Record *record) {
         const char *name;
@@ -251,8 +263,7 @@ static int read_properties(sd_bus_message *m, Record *record) {
         }
         if (r < 0)
                 return r;
-        record->domain.reason =
-                find_word(reasons[record->domain.state].words, reasons[record->domain.state].n, record->reason);
+        take_reason(record);
         return sd_bus_message_exit_container(m);
 }
 

@@ -22,6 +22,7 @@ typedef struct ProxyDomain {
         int id; /* -1 when off */
         int state; /* virDomainState */
         int reason; /* of virDomain…Reason, which depends on the state */
+        bool restored; /* paused: it comes from a saved state, and has not run since */
         uid_t owner;
         bool persistent, autostart, autostart_once, managed_save, agent_connected;
         unsigned n_vcpus;

@@ -31,6 +31,7 @@ static const Detail resumed[] = {
         { VIR_DOMAIN_RUNNING_UNPAUSED, VIR_DOMAIN_EVENT_RESUMED_UNPAUSED },
         { VIR_DOMAIN_RUNNING_MIGRATED, VIR_DOMAIN_EVENT_RESUMED_MIGRATED },
         { VIR_DOMAIN_RUNNING_FROM_SNAPSHOT, VIR_DOMAIN_EVENT_RESUMED_FROM_SNAPSHOT },
+        { VIR_DOMAIN_RUNNING_RESTORED, VIR_DOMAIN_EVENT_RESUMED_FROM_SNAPSHOT },
         { VIR_DOMAIN_RUNNING_POSTCOPY, VIR_DOMAIN_EVENT_RESUMED_POSTCOPY },
         { VIR_DOMAIN_RUNNING_POSTCOPY_FAILED, VIR_DOMAIN_EVENT_RESUMED_POSTCOPY_FAILED },
 };
@@ -47,12 +48,12 @@ static const Detail suspended[] = {
         { VIR_DOMAIN_PAUSED_API_ERROR, VIR_DOMAIN_EVENT_SUSPENDED_API_ERROR },
 };
 
-/* An end whose reason nobody knows is one that nobody wanted. */
+/* An end whose reason nobody knows is one that nobody wanted. An emulator that crashed has failed; a guest that crashed is another thing. */
 static const Detail stopped[] = {
         { VIR_DOMAIN_SHUTOFF_FAILED, VIR_DOMAIN_EVENT_STOPPED_FAILED },
         { VIR_DOMAIN_SHUTOFF_SHUTDOWN, VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN },
         { VIR_DOMAIN_SHUTOFF_DESTROYED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED },
-        { VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_CRASHED },
+        { VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_FAILED },
         { VIR_DOMAIN_SHUTOFF_MIGRATED, VIR_DOMAIN_EVENT_STOPPED_MIGRATED },
         { VIR_DOMAIN_SHUTOFF_SAVED, VIR_DOMAIN_EVENT_STOPPED_SAVED },
         { VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT, VIR_DOMAIN_EVENT_STOPPED_FROM_SNAPSHOT },
@@ -85,7 +86,8 @@ bool proxy_lifecycle_is_active(const ProxyDomain *domain) {
 static void add_standstill(List *list, const ProxyDomain *domain) {
         switch (domain->state) {
         case VIR_DOMAIN_PAUSED:
-                add(list, domain, VIR_DOMAIN_EVENT_SUSPENDED, DETAIL(suspended, domain->reason));
+                add(list, domain, VIR_DOMAIN_EVENT_SUSPENDED,
+                    domain->restored ? VIR_DOMAIN_EVENT_SUSPENDED_RESTORED : DETAIL(suspended, domain->reason));
                 break;
         case VIR_DOMAIN_SHUTDOWN:
                 add(list, domain, VIR_DOMAIN_EVENT_SHUTDOWN,
@@ -100,12 +102,31 @@ static void add_standstill(List *list, const ProxyDomain *domain) {
         }
 }
 
-/* A guest is made paused and then resumed, which libvirt tells, too, and before anything else. */
-static void add_start(List *list, const ProxyDomain *domain) {
+static void add_resumed(List *list, const ProxyDomain *domain) {
+        add(list, domain, VIR_DOMAIN_EVENT_RESUMED, DETAIL(resumed, domain->reason));
+}
+
+/* A guest is made paused and then resumed, which libvirt tells, too; of one that boots before anything else. */
+static void add_start_running(List *list, const ProxyDomain *domain) {
+        bool boots = DETAIL(started, domain->reason) == VIR_DOMAIN_EVENT_STARTED_BOOTED;
+
+        if (boots)
+                add_resumed(list, domain);
+        add(list, domain, VIR_DOMAIN_EVENT_STARTED, DETAIL(started, domain->reason));
+        if (!boots)
+                add_resumed(list, domain);
+}
+
+/* before: what it was, unless that is another run or not known. */
+static void add_start(List *list, const ProxyDomain *before, const ProxyDomain *domain) {
+        bool restored = domain->restored || (before && before->id == domain->id && before->restored);
+
         if (domain->state == VIR_DOMAIN_RUNNING) {
-                add(list, domain, VIR_DOMAIN_EVENT_RESUMED, DETAIL(resumed, domain->reason));
-                add(list, domain, VIR_DOMAIN_EVENT_STARTED, DETAIL(started, domain->reason));
+                add_start_running(list, domain);
+                return;
         }
+        if (restored)
+                add(list, domain, VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_RESTORED);
         else if (domain->state == VIR_DOMAIN_PAUSED)
                 add(list, domain, VIR_DOMAIN_EVENT_STARTED, DETAIL(started_paused, domain->reason));
         else
@@ -124,11 +145,24 @@ static void add_change(List *list, const ProxyDomain *before, const ProxyDomain 
                 add(list, after, VIR_DOMAIN_EVENT_RESUMED, DETAIL(resumed, after->reason));
 }
 
+/* A guest that has panicked, or was made to look so by a dump. */
+static bool has_crashed(const ProxyDomain *before) {
+        return before->state == VIR_DOMAIN_CRASHED ||
+               (before->state == VIR_DOMAIN_PAUSED && before->reason == VIR_DOMAIN_PAUSED_DUMP);
+}
+
 static void add_stop(List *list, const ProxyDomain *before, const ProxyDomain *after) {
+        const ProxyDomain *domain = after && after->id < 0 ? after : before;
         /* Of one that is gone, or runs anew, it is not known any more how it ended. */
         int reason = after && after->state == VIR_DOMAIN_SHUTOFF ? after->reason : VIR_DOMAIN_SHUTOFF_UNKNOWN;
+        int detail = DETAIL(stopped, reason);
 
-        add(list, after && after->id < 0 ? after : before, VIR_DOMAIN_EVENT_STOPPED, DETAIL(stopped, reason));
+        /* The emulator's last word, when it is told to end; the bus does not repeat it. */
+        if (reason == VIR_DOMAIN_SHUTOFF_DESTROYED && before->state != VIR_DOMAIN_SHUTDOWN)
+                add(list, domain, VIR_DOMAIN_EVENT_SHUTDOWN, VIR_DOMAIN_EVENT_SHUTDOWN_HOST);
+        if (reason == VIR_DOMAIN_SHUTOFF_CRASHED && has_crashed(before))
+                detail = VIR_DOMAIN_EVENT_STOPPED_CRASHED;
+        add(list, domain, VIR_DOMAIN_EVENT_STOPPED, detail);
 }
 
 unsigned proxy_lifecycle_between(const ProxyDomain *before, const ProxyDomain *after,
@@ -138,7 +172,7 @@ unsigned proxy_lifecycle_between(const ProxyDomain *before, const ProxyDomain *a
         bool same_run = was && is && before->id == after->id;
 
         if (after && after->persistent && !(before && before->persistent))
-                add(&list, after, VIR_DOMAIN_EVENT_DEFINED, VIR_DOMAIN_EVENT_DEFINED_ADDED);
+                add(&list, after, VIR_DOMAIN_EVENT_DEFINED, before ? VIR_DOMAIN_EVENT_DEFINED_UPDATED : VIR_DOMAIN_EVENT_DEFINED_ADDED);
         else if (before && after && strcmp(before->name, after->name) != 0) {
                 add(&list, before, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_RENAMED);
                 add(&list, after, VIR_DOMAIN_EVENT_DEFINED, VIR_DOMAIN_EVENT_DEFINED_RENAMED);
@@ -150,7 +184,7 @@ unsigned proxy_lifecycle_between(const ProxyDomain *before, const ProxyDomain *a
                 if (was)
                         add_stop(&list, before, after);
                 if (is)
-                        add_start(&list, after);
+                        add_start(&list, before, after);
         }
 
         if (before && before->persistent && !(after && after->persistent))

@@ -261,6 +261,7 @@ static void on_done(VbOperation *operation, int r, const sd_bus_error *error, vo
         else
                 vb_log_notice_for(VB_DOMAIN_LOG(qemu->domain), "domain '%s': its memory was dumped to '%s/%s.elf'",
                                   qemu->domain->name, folder, qemu->domain->uuid_string);
+        vb_domain_tell_job(qemu->domain, r, error);
         dump->operation = vb_operation_free(dump->operation);
         qemu->crash_dump = qemu_crash_dump_free(dump);
         vb_domain_finish(qemu->domain, 0, NULL);

@@ -37,30 +37,29 @@ static VbLifecycleAction or_default(VbLifecycleAction action, VbLifecycleAction 
 
 /* --- ends and restarts ---------------------------------------------------------------------------------------------- */
 
+static bool is_restart(VbLifecycleAction action) {
+        return action == VB_LIFECYCLE_RESTART || action == VB_LIFECYCLE_RENAME_RESTART || action == VB_LIFECYCLE_COREDUMP_RESTART;
+}
+
 /* What the definition wants when the guest is off or dead. */
 static void act(QemuDomain *qemu, VbLifecycleAction action, VbDomainReason end_reason, VbDomainReason restart_reason) {
-        switch (action) {
-        case VB_LIFECYCLE_RESTART:
-        case VB_LIFECYCLE_RENAME_RESTART:
-        case VB_LIFECYCLE_COREDUMP_RESTART:
+        if (is_restart(action))
                 qemu_power_restart(qemu, restart_reason);
-                break;
-        case VB_LIFECYCLE_PRESERVE:
-                break;
-        default:
+        else if (action != VB_LIFECYCLE_PRESERVE)
                 qemu_stop_end(qemu, end_reason);
-        }
+}
+
+/* It has powered itself off, or would have been reset. One that boots anew at once was never off for anyone to see. */
+static void act_on_off(QemuDomain *qemu, VbLifecycleAction action) {
+        if (!is_restart(action))
+                qemu_domain_set_state(qemu, VB_DOMAIN_SHUTDOWN, VB_REASON_USER);
+        act(qemu, action, VB_REASON_SHUTDOWN, VB_REASON_BOOTED);
 }
 
 void qemu_events_guest_off(QemuDomain *qemu) {
-        const VbDomainDefinition *live = qemu->domain->live;
+        VbLifecycleAction action = or_default(qemu->domain->live->on_poweroff, VB_LIFECYCLE_DESTROY);
 
-        if (qemu->reboot_by_shutdown) {
-                qemu_power_restart(qemu, VB_REASON_BOOTED);
-                return;
-        }
-        qemu_domain_set_state(qemu, VB_DOMAIN_SHUTDOWN, VB_REASON_USER);
-        act(qemu, or_default(live->on_poweroff, VB_LIFECYCLE_DESTROY), VB_REASON_SHUTDOWN, VB_REASON_BOOTED);
+        act_on_off(qemu, qemu->reboot_by_shutdown ? VB_LIFECYCLE_RESTART : action);
 }
 
 static void act_on_crash(QemuDomain *qemu, VbLifecycleAction action) {
@@ -95,8 +94,7 @@ static void on_shutdown(QemuDomain *qemu, VbJson *data) {
         }
         if (g_str_equal(reason, "guest-reset") || g_str_equal(reason, "host-qmp-system-reset")) {
                 /* on_reboot is not "restart": QEMU stands still instead of booting anew. */
-                qemu_domain_set_state(qemu, VB_DOMAIN_SHUTDOWN, VB_REASON_USER);
-                act(qemu, qemu->domain->live->on_reboot, VB_REASON_SHUTDOWN, VB_REASON_BOOTED);
+                act_on_off(qemu, qemu->domain->live->on_reboot);
                 return;
         }
         qemu_events_guest_off(qemu);
@@ -104,6 +102,9 @@ static void on_shutdown(QemuDomain *qemu, VbJson *data) {
 
 static void on_reset(QemuDomain *qemu, VbJson *data) {
         vb_domain1_emit_rebooted(&qemu->domain->object);
+        /* Of one that restarts by itself, the next to be heard is that it runs. */
+        if (qemu->resume_reason != VB_REASON_UNKNOWN)
+                return;
         /* A guest that was off or dead, and was preserved, boots again. */
         if (qemu->domain->state == VB_DOMAIN_SHUTDOWN || qemu->domain->state == VB_DOMAIN_CRASHED)
                 qemu_domain_set_state(qemu, VB_DOMAIN_PAUSED, VB_REASON_UNKNOWN);

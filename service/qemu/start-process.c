@@ -271,7 +271,7 @@ int qemu_start_scope(VbOperation *operation, void *userdata, sd_bus_error *reter
         start->has_scope = !qemu->driver->has_manager;
         if (qemu->driver->has_manager)
                 name_machine(qemu);
-        vb_domain_set_state(qemu->domain, VB_DOMAIN_PAUSED, VB_REASON_STARTING_UP);
+        vb_domain_set_state(qemu->domain, VB_DOMAIN_PAUSED, start->options.restore ? VB_REASON_RESTORING : VB_REASON_STARTING_UP);
         /* Before there is a machine, and before the process becomes an emulator that would outlive the daemon: should that end now, the next
          * one removes both. A process at the gate ends by itself, but systemd (tried: 252) keeps a scope whose only process ended while it was
          * being put there. */

@@ -36,7 +36,7 @@ static void on_succeeded(QemuStart *start) {
         VbDomain *domain = qemu->domain;
 
         if (start->options.paused)
-                vb_domain_set_state(domain, VB_DOMAIN_PAUSED, VB_REASON_USER);
+                vb_domain_set_state(domain, VB_DOMAIN_PAUSED, start->options.paused_by_state ? VB_REASON_RESTORED : VB_REASON_USER);
         else
                 vb_domain_set_state(domain, VB_DOMAIN_RUNNING, start->options.restore ? VB_REASON_RESTORED : VB_REASON_BOOTED);
         qemu->progress = QEMU_PROGRESS_RUNNING;
@@ -45,6 +45,8 @@ static void on_succeeded(QemuStart *start) {
         if (start->options.restore && domain->hypervisor->host.start_sync_time)
                 qemu_guest_clock_catch_up(qemu);
 
+        if (start->job)
+                vb_domain_tell_job(domain, 0, NULL);
         qemu->start = qemu_start_free(start);
         vb_domain_finish(domain, 0, NULL);
 }
@@ -61,6 +63,8 @@ static void on_done(VbOperation *operation, int r, const sd_bus_error *error, vo
         }
 
         (void) sd_bus_error_copy(&kept, error);
+        if (start->job)
+                vb_domain_tell_job(qemu->domain, r, &kept);
         qemu_domain_reset(qemu); /* frees the start, and with it error */
         vb_domain_stopped(qemu->domain, canceled ? VB_REASON_DESTROYED : VB_REASON_FAILED, r, &kept);
 }

@@ -124,15 +124,15 @@ class Lifecycle(EventCase):
         domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
         domain.undefine()
         domain.destroy()
-        heard.wait_lifecycle("resumed unpaused", "started booted", "suspended paused", "resumed unpaused", "stopped destroyed",
-                             "started booted", "suspended paused", "undefined removed", "stopped destroyed")
+        heard.wait_lifecycle("resumed unpaused", "started booted", "suspended paused", "resumed unpaused", "shutdown host", "stopped destroyed",
+                             "started booted", "suspended paused", "undefined removed", "shutdown host", "stopped destroyed")
 
     def test_of_a_transient_one(self):
         heard = self.register(0)
         domain = self.connection.createXML(xml("web"))
         self.assertTrue(domain.isActive())
         domain.destroy()
-        heard.wait_lifecycle("resumed unpaused", "started booted", "stopped destroyed")
+        heard.wait_lifecycle("resumed unpaused", "started booted", "shutdown host", "stopped destroyed")
         self.assertTrue(self.is_quiet(heard))
 
     def test_of_one_that_cannot_start(self):
@@ -148,7 +148,7 @@ class Lifecycle(EventCase):
         heard = self.register(0, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED)
         domain.managedSave()
         domain.create()
-        heard.wait_lifecycle("suspended paused", "stopped saved", "resumed unpaused", "started restored")
+        heard.wait_lifecycle("suspended paused", "stopped saved", "started restored", "resumed from-snapshot")
         figures = heard.of(libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED)[0][0]
         self.assertEqual(figures["operation"], libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE)
         self.assertTrue(figures["success"])
@@ -417,7 +417,7 @@ class Restart(EventCase):
         os.kill(emulator, signal.SIGKILL)
         (self.qemud.config / "gone.xml").unlink()
         self.qemud.start()
-        wait_until(lambda: {("web", "stopped crashed"), ("gone", "undefined removed")} <= set(heard.lifecycle()))
+        wait_until(lambda: {("web", "stopped failed"), ("gone", "undefined removed")} <= set(heard.lifecycle()))
         self.assertEqual(len(heard.lifecycle()), 2)
         domain.create()
         self.assertEqual(gone.name(), "gone")

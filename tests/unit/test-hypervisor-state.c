@@ -26,7 +26,7 @@ static const char *const contract[_VB_DOMAIN_STATE_MAX] = {
         [VB_DOMAIN_RUNNING] = "booted migrated restored from-snapshot unpaused migration-canceled save-canceled wakeup crashed "
                               "postcopy postcopy-failed",
         [VB_DOMAIN_PAUSED] = "user migration save dump ioerror watchdog from-snapshot shutting-down snapshot crashed "
-                             "starting-up postcopy postcopy-failed api-error host-sleep",
+                             "starting-up postcopy postcopy-failed api-error host-sleep restoring restored",
         [VB_DOMAIN_SHUTDOWN] = "user",
         [VB_DOMAIN_SHUTOFF] = "shutdown destroyed crashed migrated saved failed from-snapshot daemon",
         [VB_DOMAIN_CRASHED] = "panicked",

@@ -9,11 +9,14 @@ typedef struct Was {
         const char *name;
         bool persistent;
         int id, state, reason;
+        bool restored;
 } Was;
 
 #define OFF(name, reason) { name, true, -1, VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_##reason }
 #define RUNNING(id, reason) { "web", true, id, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_##reason }
 #define PAUSED(id, reason) { "web", true, id, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_##reason }
+#define RESTORED(id, reason) { "web", true, id, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_##reason, true }
+#define IN(id, state) { "web", true, id, VIR_DOMAIN_##state, 0 }
 #define TRANSIENT(id) { "web", false, id, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED }
 
 typedef struct Said {
@@ -34,7 +37,12 @@ static const struct {
         { "being started", OFF("web", UNKNOWN), PAUSED(1, STARTING_UP), {}, 0 },
         { "not started after all", PAUSED(1, STARTING_UP), OFF("web", FAILED), {}, 0 },
         { "started", PAUSED(1, STARTING_UP), RUNNING(1, BOOTED), { SAID(RESUMED, UNPAUSED), SAID(STARTED, BOOTED) }, 2 },
-        { "restored", PAUSED(1, STARTING_UP), RUNNING(1, RESTORED), { SAID(RESUMED, UNPAUSED), SAID(STARTED, RESTORED) }, 2 },
+        { "being restored", OFF("web", SAVED), RESTORED(1, STARTING_UP), {}, 0 },
+        { "restored", RESTORED(1, STARTING_UP), RUNNING(1, RESTORED), { SAID(STARTED, RESTORED), SAID(RESUMED, FROM_SNAPSHOT) }, 2 },
+        { "restored as it stood still", RESTORED(1, STARTING_UP), RESTORED(1, USER), { SAID(STARTED, RESTORED), SAID(SUSPENDED, RESTORED) }, 2 },
+        { "restored, and to stand still", RESTORED(1, STARTING_UP), PAUSED(1, USER), { SAID(STARTED, RESTORED), SAID(SUSPENDED, PAUSED) }, 2 },
+        { "restored unseen", OFF("web", SAVED), RESTORED(1, USER), { SAID(STARTED, RESTORED), SAID(SUSPENDED, RESTORED) }, 2 },
+        { "resumed after that", RESTORED(1, USER), RUNNING(1, UNPAUSED), { SAID(RESUMED, UNPAUSED) }, 1 },
         { "started paused", PAUSED(1, STARTING_UP), PAUSED(1, USER), { SAID(STARTED, BOOTED), SAID(SUSPENDED, PAUSED) }, 2 },
         { "created", {}, TRANSIENT(1), { SAID(RESUMED, UNPAUSED), SAID(STARTED, BOOTED) }, 2 },
         { "suspended", RUNNING(1, BOOTED), PAUSED(1, USER), { SAID(SUSPENDED, PAUSED) }, 1 },
@@ -49,12 +57,15 @@ static const struct {
         { "powered off", RUNNING(1, BOOTED), { "web", true, 1, VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_USER }, { SAID(SHUTDOWN, GUEST) }, 1 },
         { "ended by the host", RUNNING(1, BOOTED), { "web", true, 1, VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_UNKNOWN }, { SAID(SHUTDOWN, HOST) }, 1 },
         { "panicked", RUNNING(1, BOOTED), { "web", true, 1, VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED }, { SAID(CRASHED, PANICKED) }, 1 },
-        { "stopped", RUNNING(1, BOOTED), OFF("web", DESTROYED), { SAID(STOPPED, DESTROYED) }, 1 },
+        { "stopped", RUNNING(1, BOOTED), OFF("web", DESTROYED), { SAID(SHUTDOWN, HOST), SAID(STOPPED, DESTROYED) }, 2 },
+        { "stopped, and has said so", IN(1, SHUTDOWN), OFF("web", DESTROYED), { SAID(STOPPED, DESTROYED) }, 1 },
         { "saved", PAUSED(1, SAVE), OFF("web", SAVED), { SAID(STOPPED, SAVED) }, 1 },
-        { "crashed", RUNNING(1, BOOTED), OFF("web", CRASHED), { SAID(STOPPED, CRASHED) }, 1 },
+        { "its emulator has crashed", RUNNING(1, BOOTED), OFF("web", CRASHED), { SAID(STOPPED, FAILED) }, 1 },
+        { "has crashed", IN(1, CRASHED), OFF("web", CRASHED), { SAID(STOPPED, CRASHED) }, 1 },
+        { "is made to crash", PAUSED(1, DUMP), OFF("web", CRASHED), { SAID(STOPPED, CRASHED) }, 1 },
         { "stopped, nobody knows why", RUNNING(1, BOOTED), OFF("web", UNKNOWN), { SAID(STOPPED, FAILED) }, 1 },
         { "undefined while it runs", RUNNING(1, BOOTED), TRANSIENT(1), { SAID(UNDEFINED, REMOVED) }, 1 },
-        { "defined while it runs", TRANSIENT(1), RUNNING(1, BOOTED), { SAID(DEFINED, ADDED) }, 1 },
+        { "defined while it runs", TRANSIENT(1), RUNNING(1, BOOTED), { SAID(DEFINED, UPDATED) }, 1 },
         { "a transient one has ended", { "web", false, -1, VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_SHUTDOWN }, {}, {}, 0 },
         { "has ended and runs anew, unseen", RUNNING(1, BOOTED), RUNNING(2, BOOTED),
           { SAID(STOPPED, FAILED), SAID(RESUMED, UNPAUSED), SAID(STARTED, BOOTED) }, 3 },
@@ -72,6 +83,7 @@ static ProxyDomain *record(ProxyDomain *domain, const Was *was) {
                 .id = was->id,
                 .state = was->state,
                 .reason = was->reason,
+                .restored = was->restored,
         };
         return domain;
 }
