@@ -8,6 +8,7 @@
 #include "qemu/crash-dump.h"
 #include "qemu/json.h"
 #include "qemu/monitor-watch.h"
+#include "qemu/panic.h"
 #include "qemu/power.h"
 #include "qemu/save.h"
 #include "qemu/start.h"
@@ -111,6 +112,10 @@ static void on_reset(QemuDomain *qemu, VbJson *data) {
 }
 
 static void on_panicked(QemuDomain *qemu, VbJson *data) {
+        g_autofree char *details = qemu_panic_describe(qemu_json_object(data, "info"));
+
+        vb_log_notice_for(VB_DOMAIN_LOG(qemu->domain), "domain '%s': the guest has panicked%s%s", qemu->domain->name, details ? ": " : "",
+                          details ?: "");
         qemu_events_guest_panicked(qemu);
 }
 

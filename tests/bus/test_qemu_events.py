@@ -177,6 +177,9 @@ class CrashDump(EventCase):
         self.port(path, PANIC)
         self.wait(path, "shutoff", "crashed")
         self.assertIsDump(path)
+        (operation, result, elapsed, done, total), = [event[1:] for event in self.changed.of(path) if event[0] == "JobCompleted"]
+        self.assertEqual((operation, result, done), ("dump", "completed", total))
+        self.assertGreater(min(elapsed, total), 0)
         # The next crash takes its place.
         before = self.dump_of(path).stat().st_ino
         self.client.domain(path, "Start")
@@ -428,6 +431,21 @@ class Told(Pretended, EventCase):
         for number in others:
             self.assertEqual(self.viewer(number)[0][0], "unix")
 
+    def test_what_a_panic_is_about(self):
+        told = {"hyper-v: arg1='0x7e', arg2='0xffffffffc0000005', arg3='0x1', arg4='0x2', arg5='0x0'":
+                {"type": "hyper-v", "arg1": 0x7e, "arg2": 0xffffffffc0000005, "arg3": 1, "arg4": 2, "arg5": 0},
+                "s390: core='1' psw-mask='0x0002000180000000' psw-addr='0x000000000010f146' reason='disabled-wait'":
+                {"type": "s390", "core": 1, "psw-mask": 0x2000180000000, "psw-addr": 0x10f146, "reason": "disabled-wait"},
+                "s390: core='0' psw-mask='0x0000000000000000' psw-addr='0x0000000000000000' reason='unknown'": {"type": "s390", "reason": "x\ny"}}
+        self.client.call(self.path, DOMAIN, "SetLifecycleAction", GLib.Variant("(ssa{sv})", ("crash", "preserve", {})))
+        for info in told.values():
+            self.say(self.path, "GUEST_PANICKED", action="pause", info=info)
+        self.say(self.path, "GUEST_PANICKED", action="pause", info={"type": "other"})
+        wait_until(lambda: self.client.state(self.path) == ("crashed", "panicked"))
+        for line in told:
+            wait_until(lambda: f"domain 'web': the guest has panicked: {line}\n" in self.qemud.logged())
+        wait_until(lambda: "domain 'web': the guest has panicked\n" in self.qemud.logged())
+
     def test_memory_that_fails(self):
         for flags in ({"action-required": False, "recursive": False}, {"action-required": True, "recursive": False}, {"action-required": False, "recursive": True}):
             for recipient, action in (("hypervisor", "ignore"), ("hypervisor", "fatal"), ("guest", "inject"), ("guest", "reset")):
@@ -457,6 +475,29 @@ class Definitions(EventCase):
         self.assertGreaterEqual(total, done)
         told = next(i for i, event in enumerate(events) if event[0] == "JobCompleted")
         self.assertLess(told, events.index(("State", "shutoff")))
+
+    def test_a_restore_tells_its_end(self):
+        path = self.started()
+        self.client.domain(path, "ManagedSave")
+        self.changed.forget()
+        self.client.domain(path, "Start")
+        events = self.changed.of(path)
+        (operation, result, elapsed, done, total), = [event[1:] for event in events if event[0] == "JobCompleted"]
+        self.assertEqual((operation, result), ("restore", "completed"))
+        self.assertGreater(min(elapsed, done), 0)
+        self.assertGreaterEqual(total, done)
+        last = self.client.domain(path, "GetJobStats", "{'completed': <true>}")[0]
+        self.assertEqual(last, {"state": "completed", "operation": "restore", "elapsed-usec": elapsed, "bytes-done": done, "bytes-total": total})
+
+    def test_a_restore_that_fails_tells_it(self):
+        path = self.started()
+        self.client.domain(path, "ManagedSave")
+        save = next((self.bus.directory / "state").rglob("*.save"))
+        save.write_bytes(save.read_bytes()[:save.stat().st_size // 2])
+        self.changed.forget()
+        self.client.refused(path, "Start")
+        self.assertEqual([event[1:3] for event in self.changed.of(path) if event[0] == "JobCompleted"], [("restore", "failed")])
+        self.assertEqual(self.client.domain(path, "GetJobStats", "{'completed': <true>}")[0]["operation"], "restore")
 
 
 class Watching(EventCase):
