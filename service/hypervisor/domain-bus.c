@@ -44,6 +44,10 @@ static bool get_autostart_once(VbObject *object) {
         return vb_domain_of(object)->autostart_once;
 }
 
+static uint64_t get_agent_timeout_usec(VbObject *object) {
+        return vb_domain_of(object)->agent_timeout_usec;
+}
+
 static uint32_t get_owner(VbObject *object) {
         return vb_domain_of(object)->owner;
 }
@@ -148,6 +152,16 @@ static int on_set_autostart_once(VbCall *call, VbObject *object, const VbDomain1
                                  sd_bus_error *reterr) {
         return begun(call, vb_domain_save_autostart_once(vb_domain_of(object), args->value, vb_call_reply_done,
                                                          vb_call_ref(call), reterr));
+}
+
+static int on_set_agent_timeout_usec(VbCall *call, VbObject *object, const VbDomain1SetAgentTimeoutUsecArgs *args,
+                                     sd_bus_error *reterr) {
+        VbDomain *domain = vb_domain_of(object);
+
+        vb_domain_set_agent_timeout(domain, args->value);
+        if (vb_domain_is_active(domain))
+                vb_domain_live_changed(domain);
+        return vb_call_reply(call, NULL);
 }
 
 /* The persistent definition; InvalidState if there is none. */
@@ -335,6 +349,8 @@ const VbDomain1Handlers vb_domain_layer_handlers = {
         .get_max_memory = get_max_memory,
         .get_has_managed_save = get_has_managed_save,
         .get_agent_connected = get_agent_connected,
+        .get_agent_timeout_usec = get_agent_timeout_usec,
+        .set_agent_timeout_usec = on_set_agent_timeout_usec,
         .get_job = get_job,
         .get_lease_state = vb_domain_get_lease_state,
         .get_leases = vb_domain_on_get_leases,

@@ -101,6 +101,7 @@ int vb_domain_new(VbDomain **ret, VbHypervisor *hypervisor, const VbUuid *uuid, 
                 .owner = owner,
                 .state = VB_DOMAIN_SHUTOFF,
                 .id = -1,
+                .agent_timeout_usec = VB_AGENT_TIMEOUT_USEC,
                 .waiters = g_ptr_array_new(),
         };
         (void) vb_uuid_format(uuid, domain->uuid_string);
@@ -273,6 +274,13 @@ void vb_domain_set_autostart(VbDomain *domain, bool autostart) {
                 return;
         domain->autostart = autostart;
         changed(domain, VB_DOMAIN1_AUTOSTART);
+}
+
+void vb_domain_set_agent_timeout(VbDomain *domain, uint64_t timeout_usec) {
+        if (domain->agent_timeout_usec == timeout_usec)
+                return;
+        domain->agent_timeout_usec = timeout_usec;
+        changed(domain, VB_DOMAIN1_AGENT_TIMEOUT_USEC);
 }
 
 void vb_domain_set_autostart_once(VbDomain *domain, bool autostart_once) {

@@ -24,6 +24,9 @@ enum {
         VB_METADATA_CHANGES_KEPT = 16,
 };
 
+/* Trimming and freezing take their time. An agent that is not there at all is known sooner. */
+#define VB_AGENT_TIMEOUT_USEC (UINT64_C(60) * 1000000)
+
 typedef struct VbDomain VbDomain;
 typedef struct VbHypervisor VbHypervisor;
 
@@ -62,6 +65,7 @@ struct VbDomain {
         int id;               /* -1: off */
         uint64_t memory;      /* bytes the guest has now, as its balloon says */
         bool agent_connected;
+        uint64_t agent_timeout_usec; /* 0: not to wait for it; UINT64_MAX: for ever */
         VbClaims *claims;     /* what it has for itself alone; NULL: nothing (hypervisor/lock.h) */
         VbIdleHold *hold;     /* a guest that runs keeps the daemon */
         VbJob *job;           /* long work with progress; the driver's */
@@ -127,6 +131,7 @@ void vb_domain_set_state(VbDomain *domain, VbDomainState state, VbDomainReason r
 void vb_domain_set_memory(VbDomain *domain, uint64_t bytes);
 void vb_domain_set_job(VbDomain *domain, VbJob *job); /* NULL before it ends */
 void vb_domain_set_agent_connected(VbDomain *domain, bool connected);
+void vb_domain_set_agent_timeout(VbDomain *domain, uint64_t timeout_usec);
 /* What has become of domain->claims. */
 void vb_domain_set_lease_state(VbDomain *domain, VbClaimsState state);
 void vb_domain_set_managed_save(VbDomain *domain, bool exists);

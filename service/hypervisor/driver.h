@@ -110,7 +110,8 @@ typedef struct VbDriver {
          * vb_domain_finish(). */
         int (*apply)(VbDomain *domain, VbResource what, const VbDomainDefinition *wanted, unsigned part, sd_bus_error *reterr);
 
-        /* Something in domain->live has been changed (its metadata, say), and a daemon that is started anew should know. */
+        /* Something of a guest that runs has been changed (its metadata in domain->live, the time for its agent), and a daemon that is started
+         * anew should know. */
         void (*live_changed)(VbDomain *domain);
 
         /* Files beside the definition that the domain leaves behind when it is undefined; the firmware's variables. NULL: none. */

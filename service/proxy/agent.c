@@ -4,8 +4,6 @@
 #include "proxy/params.h"
 
 #define JSON_DEPTH_MAX 32
-/* Trimming and freezing take their time. An agent that is not there at all is known sooner: the driver says so at once. */
-#define TIMEOUT_USEC (UINT64_C(60) * 1000000)
 
 typedef struct Question {
         ProxyAgentAnswered answered;
@@ -45,8 +43,7 @@ int proxy_agent_ask(ProxyCall *call, const RpcDomain *dom, const char *command, 
         if (r <= 0)
                 return r;
         *question = (Question){ answered, userdata };
-        r = sd_bus_message_append(message, "sa{sv}", json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN), 1,
-                                  "timeout-usec", "t", TIMEOUT_USEC);
+        r = sd_bus_message_append(message, "sa{sv}", json_object_to_json_string_ext(request, JSON_C_TO_STRING_PLAIN), 0);
         return r < 0 ? r : proxy_call_send(call, message, on_answer, question, reterr);
 }
 

@@ -4,6 +4,7 @@
 
 #include <json-c/json.h>
 
+#include "bus/names.h"
 #include "proxy/call.h"
 #include "proxy/constants.h"
 
@@ -11,6 +12,7 @@
 
 enum {
         ANSWER_DEPTH_MAX = 32,
+        AGENT_SECONDS_DEFAULT = 5,
         AGENT_SECONDS_MAX = 3600,
 };
 
@@ -90,7 +92,7 @@ static int append_timeout(sd_bus_message *message, int timeout) {
         uint64_t seconds = timeout == VIR_DOMAIN_QEMU_AGENT_COMMAND_BLOCK ? AGENT_SECONDS_MAX : (uint64_t) MIN(timeout, AGENT_SECONDS_MAX);
 
         if (timeout == VIR_DOMAIN_QEMU_AGENT_COMMAND_DEFAULT || timeout == VIR_DOMAIN_QEMU_AGENT_COMMAND_NOWAIT)
-                return sd_bus_message_append(message, "a{sv}", 0);
+                seconds = AGENT_SECONDS_DEFAULT;
         return sd_bus_message_append(message, "a{sv}", 1, "timeout-usec", "t", seconds * G_USEC_PER_SEC);
 }
 
@@ -112,4 +114,40 @@ int proxy_qemu_domain_agent_command(ProxyCall *call, const RpcQemuDomainAgentCom
         if (r >= 0)
                 r = append_timeout(message, args->timeout);
         return r < 0 ? r : proxy_call_send(call, message, on_agent_answer, NULL, reterr);
+}
+
+/* ---- how long other calls wait for the agent */
+
+static int on_timeout_set(ProxyCall *call, sd_bus_message *answer, void *userdata, sd_bus_error *reterr) {
+        return proxy_reply_remote_domain_agent_set_response_timeout(call, &(RpcRemoteDomainAgentSetResponseTimeoutRet){ .result = 0 });
+}
+
+static uint64_t timeout_usec(int timeout) {
+        switch (timeout) {
+        case VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK: return UINT64_MAX;
+        case VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_DEFAULT: return AGENT_SECONDS_DEFAULT * G_USEC_PER_SEC;
+        default: return (uint64_t) timeout * G_USEC_PER_SEC;
+        }
+}
+
+int proxy_remote_domain_agent_set_response_timeout(ProxyCall *call, const RpcRemoteDomainAgentSetResponseTimeoutArgs *args,
+                                                   sd_bus_error *reterr) {
+        g_autoptr(sd_bus_message) message = NULL;
+        const ProxyDomain *domain;
+        int r;
+
+        r = proxy_call_check_flags(call, args->flags, /* allowed= */ 0, reterr);
+        if (r < 0)
+                return r;
+        if (args->timeout < VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK)
+                return proxy_error_set(reterr, VIR_ERR_INVALID_ARG, proxy_call_driver_domain(call),
+                                       "guest agent timeout '%d' is less than the minimum '%d'", args->timeout,
+                                       VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK);
+        r = proxy_call_find_domain(call, &args->dom, &domain, reterr);
+        if (r <= 0)
+                return r;
+        r = proxy_call_new_method(call, &message, domain->path, VB_DBUS_PROPERTIES_INTERFACE, "Set", reterr);
+        if (r >= 0)
+                r = sd_bus_message_append(message, "ssv", DOMAIN, "AgentTimeoutUSec", "t", timeout_usec(args->timeout));
+        return r < 0 ? r : proxy_call_send(call, message, on_timeout_set, NULL, reterr);
 }

@@ -402,8 +402,9 @@ static uint64_t queue_request(GuestAgent *agent, VbJson *request, const char *na
                 .userdata = userdata,
         };
         g_queue_push_tail(&agent->commands, command);
-        r = sd_event_add_time_relative(agent->event, &command->timer, CLOCK_MONOTONIC, command->timeout_usec, 20000,
-                                       on_timeout, command);
+        r = command->timeout_usec == UINT64_MAX ? 0 :
+                                                  sd_event_add_time_relative(agent->event, &command->timer, CLOCK_MONOTONIC,
+                                                                             command->timeout_usec, 20000, on_timeout, command);
         if (r < 0)
                 (void) vb_log_warning_errno(r, "%s: no time limit for a guest agent command: %m", agent->name);
         wake(agent);

@@ -39,7 +39,7 @@ VB_MUST_USE int guest_agent_new(GuestAgent **ret, sd_event *event, int fd, const
 GuestAgent *guest_agent_free(GuestAgent *agent);
 
 /* Queues a command; arguments (may be NULL) is taken over. timeout_usec covers waiting for its turn, the sync and the
- * answer; 0 is 5 s. no_reply: for guest-shutdown and its like, which answer nothing if they succeed: the callback
+ * answer; 0 is 5 s, UINT64_MAX no limit. no_reply: for guest-shutdown and its like, which answer nothing if they succeed: the callback
  * comes with r = 0 when the command is written and either the time is up or the channel closes. Returns a
  * number for guest_agent_forget(). */
 uint64_t guest_agent_send(GuestAgent *agent, const char *command, VbJson *arguments, bool no_reply,

@@ -27,14 +27,21 @@ static void on_keys_sent(QmpMonitor *monitor, const QmpReply *reply, void *userd
         vb_call_unref(call);
 }
 
+static const QemuKeyset keysets[] = {
+        [VB_DOMAIN1_SEND_KEYS_CODESET_LINUX] = QEMU_KEYSET_LINUX,   [VB_DOMAIN1_SEND_KEYS_CODESET_QNUM] = QEMU_KEYSET_QNUM,
+        [VB_DOMAIN1_SEND_KEYS_CODESET_XT] = QEMU_KEYSET_XT,         [VB_DOMAIN1_SEND_KEYS_CODESET_ATSET1] = QEMU_KEYSET_ATSET1,
+        [VB_DOMAIN1_SEND_KEYS_CODESET_XT_KBD] = QEMU_KEYSET_XT_KBD, [VB_DOMAIN1_SEND_KEYS_CODESET_ATSET2] = QEMU_KEYSET_ATSET2,
+        [VB_DOMAIN1_SEND_KEYS_CODESET_ATSET3] = QEMU_KEYSET_ATSET3, [VB_DOMAIN1_SEND_KEYS_CODESET_OSX] = QEMU_KEYSET_OSX,
+        [VB_DOMAIN1_SEND_KEYS_CODESET_USB] = QEMU_KEYSET_USB,       [VB_DOMAIN1_SEND_KEYS_CODESET_WIN32] = QEMU_KEYSET_WIN32,
+};
+
 int qemu_on_send_keys(VbCall *call, VbObject *object, const VbDomain1SendKeysArgs *args, sd_bus_error *reterr) {
         g_autoptr(VbJson) arguments = NULL;
         QemuDomain *qemu = qemu_domain_of(vb_domain_of(object));
         int r;
 
-        r = qemu_keys_to_arguments(args->codes.values, args->codes.n,
-                                   args->options.codeset == VB_DOMAIN1_SEND_KEYS_CODESET_LINUX, args->options.hold_usec,
-                                   &arguments, reterr);
+        r = qemu_keys_to_arguments(args->codes.values, args->codes.n, keysets[args->options.codeset], args->options.hold_usec, &arguments,
+                                   reterr);
         if (r < 0)
                 return r;
         r = qemu_ask_check(qemu->domain, reterr);
@@ -71,6 +78,11 @@ static void on_agent_answered(GuestAgent *agent, const GuestAgentReply *reply, v
         vb_call_unref(call);
 }
 
+/* None at all is the least that the client knows. */
+static uint64_t agent_timeout(const VbDomain *domain, const VbDomain1GuestAgentCommandArgs *args) {
+        return MAX(args->options.has_timeout_usec ? args->options.timeout_usec : domain->agent_timeout_usec, UINT64_C(1));
+}
+
 int qemu_on_guest_agent_command(VbCall *call, VbObject *object, const VbDomain1GuestAgentCommandArgs *args,
                                 sd_bus_error *reterr) {
         VbDomain *domain = vb_domain_of(object);
@@ -83,7 +95,7 @@ int qemu_on_guest_agent_command(VbCall *call, VbObject *object, const VbDomain1G
         r = qemu_agent_link(qemu, &agent, reterr);
         if (r < 0)
                 return r;
-        if (guest_agent_send_text(agent, args->command, on_agent_answered, call, args->options.timeout_usec, reterr) == 0)
+        if (guest_agent_send_text(agent, args->command, on_agent_answered, call, agent_timeout(domain, args), reterr) == 0)
                 return -EINVAL;
         (void) vb_call_ref(call);
         return 0;

@@ -219,6 +219,7 @@ static void forget(VbDomain *domain) {
 }
 
 static void live_changed(VbDomain *domain) {
+        qemu_state_file_save(qemu_domain_of(domain));
         qemu_state_file_save_live(qemu_domain_of(domain));
 }
 

@@ -132,6 +132,7 @@ static void take_state(QemuDomain *qemu, QemuState *state) {
         qemu->clock_adjustment = state->clock_adjustment;
         qemu->reboot_by_shutdown = state->reboot_by_shutdown;
         qemu->goes_on = state->goes_on;
+        vb_domain_set_agent_timeout(qemu->domain, state->agent_timeout_usec);
         if (state->clock_behind)
                 qemu_guest_clock_remember(qemu);
         /* They are held by the process: nobody need be asked. */

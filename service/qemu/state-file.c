@@ -66,6 +66,7 @@ void qemu_state_file_save(QemuDomain *qemu) {
         (void) json_object_object_add(json, "goes-on", json_object_new_boolean(qemu->goes_on));
         (void) json_object_object_add(json, "clock-behind", json_object_new_boolean(qemu->clock != NULL));
         add_string(json, "suspend-reason", vb_domain_reason_to_string(qemu->suspend_reason));
+        add_number(json, "agent-timeout-usec", domain->agent_timeout_usec);
         if (domain->claims)
                 (void) json_object_object_add(json, "leases", vb_claims_to_json(domain->claims));
 
@@ -155,6 +156,7 @@ static int parse_state(VbJson *json, QemuState **ret) {
         state->clock_behind = get_bool(json, "clock-behind");
         reason = vb_domain_reason_from_string(get_string(json, "suspend-reason"));
         state->suspend_reason = reason < 0 ? VB_REASON_UNKNOWN : (VbDomainReason) reason;
+        state->agent_timeout_usec = json_object_object_get_ex(json, "agent-timeout-usec", NULL) ? get_number(json, "agent-timeout-usec") : VB_AGENT_TIMEOUT_USEC;
         if (json_object_object_get_ex(json, "leases", &leases)) {
                 r = vb_claims_from_json(&state->claims, leases);
                 if (r < 0)

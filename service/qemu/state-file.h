@@ -28,6 +28,7 @@ typedef struct QemuState {
         bool goes_on;
         bool clock_behind;
         VbDomainReason suspend_reason;
+        uint64_t agent_timeout_usec;
         VbClaims *claims; /* NULL: none */
 } QemuState;
 

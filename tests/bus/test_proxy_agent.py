@@ -2,6 +2,7 @@
 """What a guest's own agent tells and does, by a classic client."""
 
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import libvirt
 from libvirt import libvirtError
@@ -20,7 +21,7 @@ class Agent(GuestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.proxyd = cls.share(Proxyd(cls.daemon))
-        path = cls.define("web", devices=DEVICES)
+        path = cls.path = cls.define("web", devices=DEVICES)
         cls.root.domain(path, "Start")
         wait_until(lambda: cls.root.property(path, "AgentConnected"), BOOT_DEADLINE)
         cls.web = cls.proxyd.connect().lookupByName("web")
@@ -64,6 +65,27 @@ class Agent(GuestCase):
         for key, value in {"os.machine": "x86_64", "hostname": "guest", "timezone.offset": 0, "fs.0.mountpoint": "/mnt", "fs.0.fstype": "ext4",
                            "if.0.name": "lo", "user.count": 0}.items():
             self.assertEqual(info[key], value, key)
+
+    def test_how_long_it_is_waited_for(self):
+        self.addCleanup(self.web.agentSetResponseTimeout, 60)
+        for timeout, usec in ((libvirt.VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK, 2 ** 64 - 1), (libvirt.VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_DEFAULT, 5_000_000),
+                              (7, 7_000_000), (libvirt.VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_NOWAIT, 0)):
+            self.assertEqual(self.web.agentSetResponseTimeout(timeout), 0)
+            self.assertEqual(self.root.property(self.path, "AgentTimeoutUSec"), usec)
+        # Not at all: a guest that stands still cannot be faster.
+        self.web.suspend()
+        with self.assertRaises(libvirtError) as caught:
+            self.web.hostname()
+        self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_AGENT_UNRESPONSIVE)
+        # For as long as it takes.
+        self.web.agentSetResponseTimeout(libvirt.VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK)
+        with ThreadPoolExecutor() as threads:
+            name = threads.submit(self.proxyd.connect().lookupByName("web").hostname)
+            self.web.resume()
+            self.assertEqual(name.result(), "guest")
+        with self.assertRaises(libvirtError) as caught:
+            self.web.agentSetResponseTimeout(-3)
+        self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_INVALID_ARG)
 
     def test_a_time_that_is_set(self):
         self.web.setTime({"seconds": 1700000000, "nseconds": 0})

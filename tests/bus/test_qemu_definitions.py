@@ -28,7 +28,7 @@ class Define(QemuCase):
         self.assertEqual(self.client.managed()[path], {
             "Name": "web", "UUID": UUID, "Id": -1, "State": "shutoff", "StateReason": "unknown", "Persistent": True,
             "Autostart": False, "AutostartOnce": False, "Owner": os.geteuid(), "VCPUs": 1, "Memory": 64 << 20,
-            "MaxMemory": 64 << 20, "HasManagedSave": False, "AgentConnected": False, "LeaseState": "none", "Job": "/"})
+            "MaxMemory": 64 << 20, "HasManagedSave": False, "AgentConnected": False, "AgentTimeoutUSec": 60_000_000, "LeaseState": "none", "Job": "/"})
 
     def test_found_by_name_and_uuid_and_not_by_others(self):
         path = self.client.define(xml("web", UUID))

@@ -131,6 +131,20 @@ class Memory(TuningCase):
         self.assertNotIn("<stats", self.client.xml(path))
 
 
+class Agent(TuningCase):
+    def test_how_long_it_is_waited_for(self):
+        path = self.web(start=True)
+        changes = self.changes()
+        self.client.set(path, DOMAIN, "AgentTimeoutUSec", GLib.Variant("t", 0))
+        self.assertIn(("AgentTimeoutUSec", 0), changes.of(path))
+        self.qemud.restart()
+        self.assertEqual(self.client.property(path, "AgentTimeoutUSec"), 0)
+        self.client.domain(path, "Destroy")
+        self.assertEqual(self.client.property(path, "AgentTimeoutUSec"), 0)
+        self.qemud.restart()
+        self.assertEqual(self.client.property(path, "AgentTimeoutUSec"), 60_000_000)
+
+
 class IOThreads(TuningCase):
     DISK = ("<disk type='file'><driver name='qemu' type='raw' iothread='2'/><source file='{}'/><target dev='vda' bus='virtio'/></disk>")
 
