@@ -87,13 +87,22 @@ def program(all_facts, rows, name):
     return out
 
 
-def events(all_facts, sent):
+def unsent_events(folder):
+    """What each event that is not sent waits for."""
+    lines = (folder / "unsent-events.tsv").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t") for line in lines if not line.startswith("#"))
+
+
+def events(all_facts, sent, unsent):
     chosen = [procedure for procedure in all_facts.procedures if procedure.is_event and procedure.program != "keepalive"]
-    served = sum(f"{procedure.program}_{procedure.name}" in sent for procedure in chosen)
-    out = ["\n## Events\n", f"{served} of {len(chosen)} are sent.\n", "| | program | event | sent |", "| ---: | --- | --- | --- |"]
+    names = {f"{procedure.program}_{procedure.name}" for procedure in chosen}
+    if unsent.keys() != names - sent:
+        raise facts.FactsError(f"unsent-events.tsv: not the events that are not sent: {sorted(unsent.keys() ^ (names - sent))}")
+    out = ["\n## Events\n", f"{len(names & sent)} of {len(chosen)} are sent.\n", "| | program | event | sent | waits for |",
+           "| ---: | --- | --- | --- | --- |"]
     for procedure in chosen:
-        is_sent = "yes" if f"{procedure.program}_{procedure.name}" in sent else ""
-        out.append(f"| {procedure.number} | {procedure.program} | {procedure.name} | {is_sent} |")
+        name = f"{procedure.program}_{procedure.name}"
+        out.append(f"| {procedure.number} | {procedure.program} | {procedure.name} | {'yes' if name in sent else ''} | {unsent.get(name, '')} |")
     return out
 
 
@@ -102,5 +111,5 @@ def reference(all_facts, rows, folder):
     for name in facts.PROGRAMS:
         if name in TITLES:
             out += program(all_facts, rows, name)
-    out += events(all_facts, sent_events(all_facts, folder))
+    out += events(all_facts, sent_events(all_facts, folder), unsent_events(folder))
     return re.sub(r" +\|", " |", "\n".join(out)) + "\n"

@@ -174,13 +174,14 @@ static int tell_monitor_lost(ProxyEvents *events, const ProxyDomain *domain, sd_
         return 0;
 }
 
+/* The drive stays: libvirt "drops" whole disks only. */
 static int tell_medium_dropped(ProxyEvents *events, const ProxyDomain *domain, sd_bus_message *signal) {
         const char *device;
         int r = sd_bus_message_read(signal, "s", &device);
 
         if (r >= 0)
                 SEND(events, VIR_DOMAIN_EVENT_ID_DISK_CHANGE, domain, RemoteDomainEventCallbackDiskChangeMsg,
-                     .msg = { .dom = proxy_domain_to_rpc(domain), .devAlias = device, .reason = VIR_DOMAIN_EVENT_DISK_DROP_MISSING_ON_START });
+                     .msg = { .dom = proxy_domain_to_rpc(domain), .devAlias = device, .reason = VIR_DOMAIN_EVENT_DISK_CHANGE_MISSING_ON_START });
         return r;
 }
 
@@ -245,7 +246,17 @@ static int tell_memory_failed(ProxyEvents *events, const ProxyDomain *domain, sd
         return r;
 }
 
-/* --- the figures of a job ---------------------------------------------------------------------------------------------- */
+/* --- jobs, and the figures of one ---------------------------------------------------------------------------------------------- */
+
+static int tell_job_iterated(ProxyEvents *events, const ProxyDomain *domain, sd_bus_message *signal) {
+        uint32_t iteration;
+        int r = sd_bus_message_read(signal, "u", &iteration);
+
+        if (r >= 0)
+                SEND(events, VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION, domain, RemoteDomainEventCallbackMigrationIterationMsg,
+                     .dom = proxy_domain_to_rpc(domain), .iteration = (int32_t) MIN(iteration, INT32_MAX));
+        return r;
+}
 
 static int tell_job_completed(ProxyEvents *events, const ProxyDomain *domain, sd_bus_message *signal) {
         const char *operation = "", *result = "";
@@ -285,6 +296,7 @@ static const struct {
         { "DisplayClient", tell_display_client },
         { "IOError", tell_io_error },
         { "JobCompleted", tell_job_completed },
+        { "JobIterated", tell_job_iterated },
         { "MediumDropped", tell_medium_dropped },
         { "MemoryFailed", tell_memory_failed },
         { "MetadataChanged", tell_metadata_changed },

@@ -313,6 +313,13 @@ static void on_save_event(QemuDomain *qemu, VbJson *data) {
                 qemu_save_handle_event(qemu->save);
 }
 
+static void on_pass(QemuDomain *qemu, VbJson *data) {
+        int64_t pass = qemu_json_number(data, "pass", 0);
+
+        if (qemu->save && pass > 0 && pass <= INT32_MAX)
+                vb_domain1_emit_job_iterated(&qemu->domain->object, (uint32_t) pass);
+}
+
 static const struct {
         const char *name;
         void (*handle)(QemuDomain *qemu, VbJson *data);
@@ -331,6 +338,7 @@ static const struct {
         { "MEMORY_FAILURE", on_memory_failure, false, false },
         { "MEM_UNPLUG_ERROR", on_unplug_refused, false, false },
         { "MIGRATION", on_save_event, true, false },
+        { "MIGRATION_PASS", on_pass, false, false },
         { "RESET", on_reset, false, false },
         { "RESUME", on_resume, false, false },
         { "RTC_CHANGE", on_rtc_change, true, false },

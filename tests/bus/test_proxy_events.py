@@ -145,13 +145,25 @@ class Lifecycle(EventCase):
     def test_of_a_saved_one(self):
         domain = self.defined()
         domain.create()
-        heard = self.register(0, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED)
+        heard = self.register(0, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION)
         domain.managedSave()
         domain.create()
         heard.wait_lifecycle("suspended paused", "stopped saved", "started restored", "resumed from-snapshot")
         figures = heard.of(libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED)[0][0]
         self.assertEqual(figures["operation"], libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE)
         self.assertTrue(figures["success"])
+        self.assertEqual((figures["data_total"], figures["data_remaining"]), (figures["data_processed"], 0))
+        self.assertEqual(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION)[0], (1,))
+        figures = heard.of(libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED)[1][0]
+        self.assertEqual((figures["operation"], figures["success"]), (libvirt.VIR_DOMAIN_JOB_OPERATION_RESTORE, True))
+        domain.coreDump(str(self.bus.directory / "core"), libvirt.VIR_DUMP_MEMORY_ONLY)
+        wait_until(lambda: len(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED)) == 3)
+        figures = heard.of(libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED)[2][0]
+        self.assertEqual((figures["operation"], figures["success"]), (libvirt.VIR_DOMAIN_JOB_OPERATION_DUMP, True))
+        completed = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+        self.assertEqual((completed["type"], completed["operation"]), (libvirt.VIR_DOMAIN_JOB_COMPLETED, libvirt.VIR_DOMAIN_JOB_OPERATION_DUMP))
+        self.assertEqual([completed[key] for key in ("time_elapsed", "data_total", "data_processed")],
+                         [figures[key] for key in ("time_elapsed", "data_total", "data_processed")])
         self.assertGreater(figures["data_processed"], 0)
 
     def test_of_power(self):
@@ -242,7 +254,7 @@ class Others(EventCase):
         domain.create()
         heard.wait(libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, libvirt.VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_DISCONNECTED,
                    libvirt.VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_DOMAIN_STARTED)
-        heard.wait(libvirt.VIR_DOMAIN_EVENT_ID_DISK_CHANGE, None, None, "ide0-1-0", 1)
+        heard.wait(libvirt.VIR_DOMAIN_EVENT_ID_DISK_CHANGE, None, None, "ide0-1-0", libvirt.VIR_DOMAIN_EVENT_DISK_CHANGE_MISSING_ON_START)
 
     def test_a_viewer(self):
         domain = self.defined(devices="<graphics type='vnc'><listen type='socket'/></graphics><video><model type='vga'/></video>")
