@@ -62,6 +62,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Pending, pending_free)
 static void on_answer(sd_bus_message *answer, int r, const sd_bus_error *error, void *userdata) {
         g_autoptr(Pending) pending = userdata;
 
+        if (!answer && r == -ECONNRESET)
+                proxy_call_set_undo(pending->call, NULL, NULL); /* it was sent: whether it was done is not known */
         if (answer && !pending->is_tolerant && sd_bus_message_is_method_error(answer, NULL)) {
                 error = sd_bus_message_get_error(answer);
                 r = -sd_bus_message_get_errno(answer);

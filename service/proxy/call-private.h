@@ -26,6 +26,8 @@ struct ProxyCall {
         GArray *fds; /* to go with the reply */
         GArray *kept_fds;
         bool is_answered;
+        ProxyCallUndo undo; /* NULL: there is nothing to be undone */
+        void *undo_userdata;
         ProxyCallStep step; /* that is running */
 };
 

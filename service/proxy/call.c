@@ -194,6 +194,11 @@ int proxy_error_encode(GByteArray **ret, const ProxyPacketHeader *to, ProxyPacke
         return 0;
 }
 
+void proxy_call_set_undo(ProxyCall *call, ProxyCallUndo undo, void *userdata) {
+        call->undo = undo;
+        call->undo_userdata = userdata;
+}
+
 int proxy_call_fail(ProxyCall *call, int r, const sd_bus_error *error) {
         const char *driver = call->connection ? proxy_connection_driver(call->connection) : NULL;
         GByteArray *message;
@@ -201,6 +206,11 @@ int proxy_call_fail(ProxyCall *call, int r, const sd_bus_error *error) {
 
         if (call->is_answered)
                 return 0;
+        if (call->undo && call->connection) { /* of an orphan, the driver may be at work still */
+                ProxyCallUndo undo = g_steal_pointer(&call->undo);
+
+                return undo(call, call->undo_userdata, r, error);
+        }
         q = proxy_error_encode(&message, &call->packet->header, PROXY_PACKET_REPLY, r, error,
                                call->procedure->domain, driver);
         if (q < 0) {

@@ -49,6 +49,10 @@ int proxy_call_reply(ProxyCall *call, const void *ret);
 /* An error: error if it is set, else made of the errno r. A bus error's name gives the classic code (errors.tsv), the
  * procedure its domain. Returns 0. */
 int proxy_call_fail(ProxyCall *call, int r, const sd_bus_error *error);
+/* Something was done that must be undone if the call fails: then undo() is called in place of failing, once, and has the call fail of r and error
+ * when it is done. Not if it is not known whether the driver has done, or will still do, what it was asked for. */
+typedef int (*ProxyCallUndo)(ProxyCall *call, void *userdata, int r, const sd_bus_error *error);
+void proxy_call_set_undo(ProxyCall *call, ProxyCallUndo undo, void *userdata);
 /* For what only classic clients know: a code of their own. Sets reterr so that proxy_call_fail() gives it. domain 0: that of the procedure's
  * object. Returns a negative errno. */
 int proxy_error_set(sd_bus_error *reterr, int code, int domain, const char *format, ...)

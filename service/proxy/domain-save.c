@@ -84,23 +84,6 @@ static int append_options(sd_bus_message *message, const Saving *saving) {
 
 /* ---- save */
 
-/* Of saving and dumping alike: what could not be filled does not stay. */
-static int on_written(ProxyCall *call, sd_bus_message *answer, void *userdata, sd_bus_error *reterr) {
-        const ProxyFile *file = userdata;
-
-        if (!sd_bus_message_is_method_error(answer, NULL))
-                return proxy_call_reply(call, NULL);
-        return proxy_file_discard(call, file, -sd_bus_message_get_errno(answer), sd_bus_message_get_error(answer));
-}
-
-/* From here on, too, the file is discarded if it comes to nothing. */
-static int send_written(ProxyCall *call, sd_bus_message *message, int r, ProxyFile *file,
-                        sd_bus_error *reterr) {
-        if (r >= 0)
-                r = proxy_call_send_tolerant(call, message, on_written, file, reterr);
-        return r < 0 ? proxy_file_discard(call, file, r, reterr) : 0;
-}
-
 static int on_save_opened(ProxyCall *call, ProxyFile *file, void *userdata, sd_bus_error *reterr) {
         g_autoptr(sd_bus_message) message = NULL;
         const Saving *saving = userdata;
@@ -111,7 +94,7 @@ static int on_save_opened(ProxyCall *call, ProxyFile *file, void *userdata, sd_b
                 r = sd_bus_message_append(message, "h", file->fd);
         if (r >= 0)
                 r = append_options(message, saving);
-        return send_written(call, message, r, file, reterr);
+        return r < 0 ? r : proxy_call_send_plain(call, message, reterr);
 }
 
 static int save(ProxyCall *call, const Saving *what, sd_bus_error *reterr) {
@@ -312,7 +295,7 @@ static int on_dump_opened(ProxyCall *call, ProxyFile *file, void *userdata, sd_b
                 r = sd_bus_message_append(message, "h", file->fd);
         if (r >= 0)
                 r = append_dump_options(message, dumping);
-        return send_written(call, message, r, file, reterr);
+        return r < 0 ? r : proxy_call_send_plain(call, message, reterr);
 }
 
 static int dump(ProxyCall *call, const Dumping *what, sd_bus_error *reterr) {

@@ -75,6 +75,60 @@ static int work_open(void *data, sd_bus_error *reterr) {
         return 0;
 }
 
+/* ---- giving up */
+
+/* What waits for the thread. */
+typedef struct Discarding {
+        ProxyCall *call;
+        int r;
+        sd_bus_error error; /* that the call fails of */
+} Discarding;
+
+static void discarding_free(Discarding *discarding) {
+        proxy_call_unref(discarding->call);
+        sd_bus_error_free(&discarding->error);
+        g_free(discarding);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Discarding, discarding_free)
+
+static int work_unlink(void *path, sd_bus_error *reterr) {
+        if (unlink(path) < 0)
+                return sd_bus_error_set_errnof(reterr, errno, "cannot remove '%s': %m", (const char *) path);
+        return 0;
+}
+
+static void on_unlinked(VbWorker *worker, int r, const sd_bus_error *error, void *data, void *userdata) {
+        g_autoptr(Discarding) discarding = userdata;
+
+        if (r < 0)
+                vb_log_warning("%s", error->message);
+        vb_worker_free(worker);
+        (void) proxy_call_fail(discarding->call, discarding->r, &discarding->error);
+}
+
+static int discard(ProxyCall *call, void *userdata, int r, const sd_bus_error *error) {
+        const ProxyFile *file = userdata;
+        g_auto(sd_bus_error) failure = SD_BUS_ERROR_NULL;
+        g_autoptr(Discarding) discarding = NULL;
+        VbWorker *worker;
+        char *path;
+
+        discarding = g_new0(Discarding, 1);
+        discarding->call = proxy_call_ref(call);
+        discarding->r = r;
+        (void) sd_bus_error_copy(&discarding->error, error);
+        path = g_strdup(file->path);
+        if (vb_worker_start(&worker, file->event, work_unlink, path, g_free, on_unlinked, discarding, &failure) < 0) {
+                vb_log_warning("'%s' is left behind: %s", path, failure.message);
+                g_free(path);
+                return proxy_call_fail(call, r, error);
+        }
+        (void) g_steal_pointer(&discarding); /* on_unlinked()'s */
+        return 0;
+}
+
+/* ---- opening */
+
 static ProxyFile *take_file(ProxyCall *call, Opening *opening, sd_event *event) {
         ProxyFile *file = proxy_call_alloc(call, sizeof(ProxyFile));
 
@@ -83,6 +137,8 @@ static ProxyFile *take_file(ProxyCall *call, Opening *opening, sd_event *event) 
                              .is_new = opening->is_new,
                              .event = event };
         proxy_call_keep_fd(call, vb_steal_fd(&opening->fd));
+        if (file->is_new)
+                proxy_call_set_undo(call, discard, file);
         return file;
 }
 
@@ -97,7 +153,8 @@ static void on_opened(VbWorker *worker, int r, const sd_bus_error *error, void *
         }
         file = take_file(waiting->call, data, waiting->event);
         if (proxy_call_is_orphan(waiting->call)) {
-                (void) proxy_file_discard(waiting->call, file, -ECANCELED, NULL);
+                if (file->is_new)
+                        (void) discard(waiting->call, file, -ECANCELED, NULL);
                 return;
         }
         r = waiting->opened(waiting->call, file, waiting->userdata, &failure);
@@ -131,58 +188,5 @@ int proxy_file_open(ProxyCall *call, const char *path, ProxyFileHow how, ProxyFi
                 return r;
         }
         (void) g_steal_pointer(&waiting); /* on_opened()'s */
-        return 0;
-}
-
-/* ---- giving up */
-
-/* What waits for the thread. */
-typedef struct Discarding {
-        ProxyCall *call;
-        int r;
-        sd_bus_error error; /* that the call fails of */
-} Discarding;
-
-static void discarding_free(Discarding *discarding) {
-        proxy_call_unref(discarding->call);
-        sd_bus_error_free(&discarding->error);
-        g_free(discarding);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Discarding, discarding_free)
-
-static int work_unlink(void *path, sd_bus_error *reterr) {
-        if (unlink(path) < 0)
-                return sd_bus_error_set_errnof(reterr, errno, "cannot remove '%s': %m", (const char *) path);
-        return 0;
-}
-
-static void on_unlinked(VbWorker *worker, int r, const sd_bus_error *error, void *data, void *userdata) {
-        g_autoptr(Discarding) discarding = userdata;
-
-        if (r < 0)
-                vb_log_warning("%s", error->message);
-        vb_worker_free(worker);
-        (void) proxy_call_fail(discarding->call, discarding->r, &discarding->error);
-}
-
-int proxy_file_discard(ProxyCall *call, const ProxyFile *file, int r, const sd_bus_error *error) {
-        g_auto(sd_bus_error) failure = SD_BUS_ERROR_NULL;
-        g_autoptr(Discarding) discarding = NULL;
-        VbWorker *worker;
-        char *path;
-
-        if (!file->is_new)
-                return proxy_call_fail(call, r, error);
-        discarding = g_new0(Discarding, 1);
-        discarding->call = proxy_call_ref(call);
-        discarding->r = r;
-        (void) sd_bus_error_copy(&discarding->error, error);
-        path = g_strdup(file->path);
-        if (vb_worker_start(&worker, file->event, work_unlink, path, g_free, on_unlinked, discarding, &failure) < 0) {
-                vb_log_warning("'%s' is left behind: %s", path, failure.message);
-                g_free(path);
-                return proxy_call_fail(call, r, error);
-        }
-        (void) g_steal_pointer(&discarding); /* on_unlinked()'s */
         return 0;
 }

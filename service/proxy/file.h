@@ -19,10 +19,8 @@ typedef struct ProxyFile {
         sd_event *event; /* for the end */
 } ProxyFile;
 
-/* opened() runs as answered() does, but once. Only absolute paths of regular files. */
+/* opened() runs as answered() does, but once. Only absolute paths of regular files. One that was not there before is removed again if the call
+ * fails, before the client hears of that. */
 typedef int (*ProxyFileOpened)(ProxyCall *call, ProxyFile *file, void *userdata, sd_bus_error *reterr);
 VB_MUST_USE int proxy_file_open(ProxyCall *call, const char *path, ProxyFileHow how, ProxyFileOpened opened,
                                 void *userdata, sd_bus_error *reterr);
-
-/* The driver could not fill it: one that was not there before is removed again; then the call fails, of this. Returns 0. */
-int proxy_file_discard(ProxyCall *call, const ProxyFile *file, int r, const sd_bus_error *error);

@@ -9,7 +9,7 @@ import unittest
 
 import libvirt
 
-from classic import ADMIN, GET_URI, Raw, descriptors, packet, string, uint
+from classic import ADMIN, ERROR, GET_URI, Raw, descriptors, packet, string, uint
 from harness import DAEMON, DEADLINE, options, wait_until
 from proxied import ProxiedCase, domain
 from qemud import xml
@@ -136,8 +136,9 @@ class Client(StoppedDriver):
         wait_until(self.file.exists)
         self.end_the_guest()
         self.let_it_go_on()
-        self.assertEqual(self.other.receive().serial, serial)
-        self.assertFalse(self.file.exists())
+        reply = self.other.receive()
+        self.assertEqual((reply.serial, reply.status), (serial, ERROR))
+        self.assertFalse(self.file.exists(), reply.error())
 
     def test_so_does_a_dump(self):
         self.call_and_leave(CORE_DUMP, self.web + string(str(self.file)) + uint(0))

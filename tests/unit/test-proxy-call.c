@@ -33,7 +33,7 @@ struct ProxyBackend {
         ProxyBackendAnswered answered;
         void *userdata;
         uint64_t cookie;
-        bool are_domains_read;
+        bool are_domains_read, fails_at_once;
         ProxyBackendReady ready;
         void *ready_userdata;
 };
@@ -121,6 +121,10 @@ ProxyBackendCall *proxy_backend_call_cancel(ProxyBackendCall *call) {
 
 int proxy_backend_domains(ProxyBackend *b, ProxyDomains **ret, ProxyBackendReady ready, void *userdata,
                           sd_bus_error *reterr) {
+        if (b->fails_at_once) {
+                ready(-ECONNREFUSED, &SD_BUS_ERROR_MAKE_CONST(VB_ERROR_OPERATION_FAILED, "nobody is there"), userdata);
+                return 0;
+        }
         if (!b->are_domains_read) {
                 b->ready = ready;
                 b->ready_userdata = userdata;
@@ -627,6 +631,97 @@ static void test_client_leaves(Fixture *f, gconstpointer unused) {
         g_assert_null(backend.message);
 }
 
+/* What waits for the records is the call's answer, once, and nothing of it stays: the sanitizer tells. */
+static void test_domains_cannot_be_read(Fixture *f, gconstpointer unused) {
+        const sd_bus_error ended = SD_BUS_ERROR_MAKE_CONST(VB_ERROR_OPERATION_FAILED, "its daemon has ended");
+        const RpcRemoteDomainCreateWithFlagsArgs args = { vm(), 0 };
+
+        /* Before the call is sent: the driver goes while they are read, or cannot be reached at all. */
+        backend.are_domains_read = false;
+        call_with(f, RPC_REMOTE_DOMAIN_SUSPEND, &(RpcRemoteDomainSuspendArgs){ vm() });
+        backend.ready(-ECONNRESET, &ended, backend.ready_userdata);
+        assert_error(f, VIR_ERR_OPERATION_FAILED, VIR_FROM_QEMU, "operation failed: its daemon has ended");
+        backend.fails_at_once = true;
+        call_with(f, RPC_REMOTE_DOMAIN_SUSPEND, &(RpcRemoteDomainSuspendArgs){ vm() });
+        assert_error(f, VIR_ERR_OPERATION_FAILED, VIR_FROM_QEMU, "operation failed: nobody is there");
+        g_assert_null(backend.message);
+
+        /* After it: with the answer in hand. */
+        for (unsigned i = 0; i < 2; i++) {
+                backend.are_domains_read = true;
+                backend.fails_at_once = false;
+                call_with(f, RPC_REMOTE_DOMAIN_CREATE_WITH_FLAGS, &args);
+                backend.are_domains_read = false;
+                backend.fails_at_once = i == 1;
+                answer("");
+                if (i == 0)
+                        backend.ready(-ECONNRESET, &ended, backend.ready_userdata);
+                assert_error(f, VIR_ERR_OPERATION_FAILED, VIR_FROM_QEMU,
+                             i == 0 ? "operation failed: its daemon has ended" : "operation failed: nobody is there");
+        }
+
+        /* The client has left by then, and is not waited for any more. */
+        backend.are_domains_read = true;
+        backend.fails_at_once = false;
+        call_with(f, RPC_REMOTE_DOMAIN_CREATE_WITH_FLAGS, &args);
+        backend.are_domains_read = false;
+        answer("");
+        proxy_call_orphan(f->connection.calls->pdata[0]);
+        g_ptr_array_set_size(f->connection.calls, 0);
+        backend.ready(-ECANCELED, &ended, backend.ready_userdata);
+        g_assert_true(g_queue_is_empty(&f->connection.sent));
+        g_assert_cmpuint(f->connection.calls->len, ==, 0);
+}
+
+static unsigned n_undone;
+
+static int undo(ProxyCall *call, void *userdata, int r, const sd_bus_error *error) {
+        g_assert_true(userdata == &n_undone);
+        n_undone++;
+        return proxy_call_fail(call, r, error);
+}
+
+static void fail_without_answer(int r) {
+        g_autoptr(sd_bus_message) asked = g_steal_pointer(&backend.message);
+
+        backend.answered(NULL, r, &SD_BUS_ERROR_MAKE_CONST(VB_ERROR_OPERATION_FAILED, "no answer"), backend.userdata);
+}
+
+static void begin_undoable(Fixture *f) {
+        n_undone = 0;
+        call_with(f, RPC_REMOTE_DOMAIN_SUSPEND, &(RpcRemoteDomainSuspendArgs){ vm() });
+        proxy_call_set_undo(f->connection.calls->pdata[0], undo, &n_undone);
+}
+
+static void test_undo(Fixture *f, gconstpointer unused) {
+        begin_undoable(f);
+        answer_error(VB_ERROR_INVALID_STATE, "off");
+        assert_error(f, VIR_ERR_OPERATION_INVALID, VIR_FROM_QEMU, "Requested operation is not valid: off");
+        g_assert_cmpuint(n_undone, ==, 1);
+
+        /* It could not be sent. */
+        begin_undoable(f);
+        fail_without_answer(-ECONNREFUSED);
+        assert_error(f, VIR_ERR_OPERATION_FAILED, VIR_FROM_QEMU, "operation failed: no answer");
+        g_assert_cmpuint(n_undone, ==, 1);
+
+        begin_undoable(f);
+        answer("");
+        (void) reply_of(f, RPC_REMOTE_DOMAIN_SUSPEND);
+        g_assert_cmpuint(n_undone, ==, 0);
+
+        /* It may have been done, or be done yet. */
+        begin_undoable(f);
+        fail_without_answer(-ECONNRESET);
+        assert_error(f, VIR_ERR_OPERATION_FAILED, VIR_FROM_QEMU, "operation failed: no answer");
+        g_assert_cmpuint(n_undone, ==, 0);
+        begin_undoable(f);
+        proxy_call_orphan(f->connection.calls->pdata[0]);
+        g_ptr_array_set_size(f->connection.calls, 0);
+        fail_without_answer(-ECANCELED);
+        g_assert_cmpuint(n_undone, ==, 0);
+}
+
 #define TEST(name, function) g_test_add("/proxy/call/" name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv) {
@@ -636,6 +731,8 @@ int main(int argc, char **argv) {
         vb_error_init();
         TEST("plain", test_plain);
         TEST("domains-are-read-first", test_domains_are_read_first);
+        TEST("domains-cannot-be-read", test_domains_cannot_be_read);
+        TEST("undo", test_undo);
         TEST("flags", test_flags);
         TEST("flags-with-words", test_flags_with_words);
         TEST("path-becomes-domain", test_path_becomes_domain);
