@@ -13,11 +13,14 @@ promise if it exits with 0 and, where it prints lines that begin with "ok" or "n
                             implies outside and own-host
         deadline=SECONDS    180 unless told
 
-A shared host is made anew after a scenario that failed or left a guest, a definition or a unit of its own behind.
+A shared host is made anew after a scenario that failed or left a guest, a definition or a unit of its own behind. What else one leaves, the next
+may stumble over: --shuffle SEED runs those that share a host in an order that is any, but the same for the same number.
 """
 
+import argparse
 import json
 import os
+import random
 import re
 import signal
 import shutil
@@ -207,15 +210,30 @@ def run_all(suite, wanted):
     return results
 
 
+def wishes_of(arguments):
+    parser = argparse.ArgumentParser(prog="run", description="Runs scenarios in the throwaway host.")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="writes what has come of each to this file, as JSON")
+    parser.add_argument("--shuffle", type=int, metavar="SEED", help="in another order; the same number gives the same one")
+    parser.add_argument("names", nargs="*", metavar="SCENARIO", help="only these")
+    return parser.parse_args(arguments)
+
+
+def shuffled(wanted, seed):
+    """Those that share a host stay together, so that it is booted once."""
+    drawn = random.Random(seed).sample(wanted, len(wanted))
+    return sorted(drawn, key=lambda one: one.own_host)
+
+
 def main(suite, wish, arguments):
-    """The command: [--results FILE] [SCENARIO…]; of all scenarios only those with this wish, if any. Returns its exit status."""
-    file = None
-    if arguments[:1] == ["--results"]:
-        file, arguments = Path(arguments[1]), arguments[2:]
+    """The command; of all scenarios only those with this wish, if any. Returns its exit status."""
+    options = wishes_of(arguments)
     subprocess.run([SOURCE / "tests" / "guest" / "make"], check=True)
-    results = run_all(suite, [one for one in scenarios(suite.folder, arguments) if not wish or wish in one.wishes])
-    if file:
-        file.write_text(json.dumps(results), encoding="utf-8")
+    wanted = [one for one in scenarios(suite.folder, options.names) if not wish or wish in one.wishes]
+    if options.shuffle is not None:
+        wanted = shuffled(wanted, options.shuffle)
+    results = run_all(suite, wanted)
+    if options.results:
+        options.results.write_text(json.dumps(results), encoding="utf-8")
     bad = [result for result in results if not result["good"]]
     for result in bad:
         print(f"\nnot ok: {result['name']}\n{result['log']}")
