@@ -2,6 +2,7 @@
 """A private bus with the test daemon on it, clients of any user, on the bus or on links, and a recorder of what the bus carries."""
 
 import contextlib
+import inspect
 import os
 import pathlib
 import pwd
@@ -37,6 +38,7 @@ BOB = pwd.getpwnam("news").pw_uid
 # Nothing waits for time; this is when a test gives up, on a slow machine and under sanitizers, too.
 DEADLINE = 60
 LOG_TAIL = 40  # lines of a daemon's log that a failure shows
+TOLD = 2000  # characters of a condition that did not come about
 
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -426,8 +428,19 @@ def wait_until(condition, seconds=DEADLINE):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError("it did not come about within the deadline")
+            raise AssertionError(f"within {seconds} s this did not come about: {told(condition)}")
         time.sleep(0.002)
+
+
+def told(condition):
+    """The source of a condition, and what stands in it: a failure that nobody can repeat has to say all."""
+    try:
+        source = " ".join(inspect.getsource(condition).split())
+        found = inspect.getclosurevars(condition).nonlocals
+    except (OSError, TypeError):
+        return repr(condition)
+    values = [f"{name} is {vars(value) if isinstance(value, (Client, Pending)) else value!r}" for name, value in found.items()]
+    return f"{source}; {', '.join(values)}"[:TOLD]
 
 
 def has_owner(bus, name):

@@ -15,6 +15,7 @@ from guests import Console, GuestCase, emulators
 from harness import DEADLINE, DOMAIN, ERROR, HYPERVISOR, JOB, Failure, options, variant, wait_until
 from qemud import ROOT
 
+TRIES = 20
 AGENT = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
 
 
@@ -398,18 +399,26 @@ class Machine(SavingCase):
         self.assertEqual(self.restore(file).result()[0], domain)
         self.root.domain(domain, "Destroy")
 
-    def stopped_start(self, begin):
-        """Stops the emulator as soon as it is there."""
-        before = set(emulators(self.folder))
-        pending = begin()
-        wait_until(lambda: set(emulators(self.folder)) - before)
-        (pid,) = set(emulators(self.folder)) - before
-        os.kill(pid, signal.SIGSTOP)
-        return pending
+    def stopped_start(self, begin, undo):
+        """Stops the emulator as soon as it is there. On a busy machine the start may be through before that; then it is undone and tried again."""
+        for _ in range(TRIES):
+            before = set(emulators(self.folder))
+            pending = begin()
+            wait_until(lambda before=before: set(emulators(self.folder)) - before)
+            (pid,) = set(emulators(self.folder)) - before
+            os.kill(pid, signal.SIGSTOP)
+            # What the emulator had said before has been read by now.
+            states = [self.root.property(self.bare, "Job") for _ in range(5)]
+            if states[-1] != "/" and not pending.is_done():
+                return pending
+            os.kill(pid, signal.SIGCONT)
+            pending.result()
+            undo()
+        raise AssertionError("each start was through before its emulator could be stopped")
 
     def test_a_restore_that_is_cancelled_can_be_done_again(self):
         file = self.saved()
-        pending = self.stopped_start(lambda: self.restore(file))
+        pending = self.stopped_start(lambda: self.restore(file), lambda: self.root.domain(self.bare, "Destroy"))
         job = self.root.property(self.bare, "Job")
         self.assertEqual(self.root.get(job, JOB, "Operation"), "restore")
         self.root.call(job, JOB, "Cancel", options())
@@ -420,7 +429,8 @@ class Machine(SavingCase):
 
     def test_a_start_from_a_managed_save_that_is_destroyed_keeps_the_save(self):
         self.root.domain(self.bare, "ManagedSave")
-        pending = self.stopped_start(lambda: self.root.send(self.bare, DOMAIN, "Start", options()))
+        pending = self.stopped_start(lambda: self.root.send(self.bare, DOMAIN, "Start", options()),
+                                     lambda: self.root.domain(self.bare, "ManagedSave"))
         self.root.domain(self.bare, "Destroy")
         self.assertEqual(self.failure(pending).name, ERROR + "Canceled")
         self.assertTrue(self.root.property(self.bare, "HasManagedSave"))
