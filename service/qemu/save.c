@@ -82,8 +82,10 @@ int qemu_save_pause(VbOperation *operation, void *userdata, sd_bus_error *reterr
         /* Before it stands still: a daemon that comes after this one must know why. */
         save->qemu->goes_on = true;
         qemu_state_file_save(save->qemu);
-        /* The emulator itself pauses it for as long as that takes. */
-        if (save->live)
+        /* The emulator itself pauses it for the last of its memory. Not so for a dump in a format of its own: there it would do so, too, and end at
+         * once if the guest resets itself at that very moment (QEMU 7.2: "invalid runstate transition: 'save-vm' -> 'prelaunch'"); a guest that was
+         * paused may. */
+        if (save->live && !save->format)
                 return VB_STEP_DONE;
         save->command = qmp_monitor_send(save->qemu->monitor, "stop", NULL, on_answered, save, COMMAND_TIMEOUT_USEC);
         return VB_STEP_PENDING;

@@ -100,7 +100,7 @@ class GuestCase(SharedCase):
         return cls.daemon.emulator(cls.root.property(path, "UUID"))
 
     @classmethod
-    def define(cls, name, cmdline="", devices="", disk=True, boot=True, memory=160, extra="", vcpus="<vcpu>1</vcpu>"):
+    def define(cls, name, cmdline="", devices="", disk=True, boot=True, loader="", memory=160, extra="", vcpus="<vcpu>1</vcpu>"):
         """A guest with Linux and its disk; or, with boot=False, a machine that finds nothing to boot, which is quicker to have."""
         disk_xml = ""
         if disk:
@@ -116,7 +116,7 @@ class GuestCase(SharedCase):
               <name>{name}</name>
               <memory unit='MiB'>{memory}</memory>
               {vcpus}
-              <os><type arch='x86_64' machine='q35'>hvm</type>{kernel}</os>
+              <os><type arch='x86_64' machine='q35'>hvm</type>{loader}{kernel}</os>
               <features><acpi/></features>{extra}
               <devices>{disk_xml}<serial type='pty'/>{devices}</devices>
             </domain>""")

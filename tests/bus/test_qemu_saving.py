@@ -16,6 +16,10 @@ from harness import DEADLINE, DOMAIN, ERROR, HYPERVISOR, JOB, Failure, options, 
 from qemud import ROOT
 
 TRIES = 20
+
+# The first instructions of a firmware: counts down for a moment, and has the keyboard controller reset the machine.
+RESETS = bytes.fromhex("66b900000400 67e2fd b0fe e664 ebfe f4")
+
 AGENT = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
 
 
@@ -484,6 +488,19 @@ class Machine(SavingCase):
         for choices in ("{'live': <true>}", "{'live': <true>, 'format': <'elf'>}"):
             self.dump(self.bare, self.file("core"), choices).result()
             self.assertEqual(self.root.property(self.bare, "State"), "running", choices)
+
+    def test_a_guest_that_resets_itself_all_the_time_is_dumped(self):
+        """Thousands of times a second: the emulator must never stand in a state in which it cannot take that."""
+        rom = self.folder / "resets.rom"
+        rom.write_bytes(RESETS.rjust(65536, b"\xf4"))
+        domain = self.define("resets", boot=False, disk=False, memory=32, loader=f"<loader readonly='yes' type='rom'>{rom}</loader>")
+        self.root.domain(domain, "Start")
+        for number in range(10):
+            for choices in ("{'live': <true>, 'format': <'elf'>}", "{'live': <true>}", "{'format': <'elf'>}"):
+                self.dump(domain, self.file("core"), choices).result()
+                self.assertEqual(self.root.property(domain, "State"), "running", f"{choices}, number {number}")
+        self.root.domain(domain, "Destroy")
+        self.root.domain(domain, "Undefine")
 
     def test_a_paused_guest_stays_so(self):
         self.root.domain(self.bare, "Suspend")
