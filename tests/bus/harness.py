@@ -6,6 +6,7 @@ import inspect
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -340,6 +341,10 @@ class Program:
             return self.text
         self.log.seek(0)
         return self.log.read()
+
+    def wait_logged(self, pattern):
+        """A daemon may log what it did after it has answered, and so may its workers."""
+        wait_until(lambda: re.search(pattern, self.logged()))
 
     def check_end(self, status, text):
         if status not in self.good_ends:

@@ -97,11 +97,11 @@ class Replies(Case):
     def test_a_dropped_call_is_answered(self):
         failure = self.root.fails(self.domain, DOMAIN, "GuestAgentCommand", self.agent("drop"))
         self.assertEqual(failure.name, ERROR + "OperationFailed")
-        self.assertIn("GuestAgentCommand: dropped without a reply", self.daemon.logged())
+        self.daemon.wait_logged("GuestAgentCommand: dropped without a reply")
 
     def test_a_second_reply_is_not_sent(self):
         self.assertEqual(self.root.call(self.domain, DOMAIN, "GuestAgentCommand", self.agent("twice")), ("first",))
-        self.assertIn("GuestAgentCommand: replied twice", self.daemon.logged())
+        self.daemon.wait_logged("GuestAgentCommand: replied twice")
 
     def test_a_bare_errno_becomes_a_sentence(self):
         failure = self.root.fails(self.domain, DOMAIN, "GuestAgentCommand", self.agent("errno"))
@@ -111,7 +111,7 @@ class Replies(Case):
     def test_forgotten_rights_are_an_error_not_an_answer(self):
         failure = self.root.fails(ROOT, HYPERVISOR, "GetStats", variant(f"([objectpath '{self.domain}'], {{'groups': <['vcpu']>}})"))
         self.assertEqual(failure.name, ERROR + "OperationFailed")
-        self.assertIn("without having asked", self.daemon.logged())
+        self.daemon.wait_logged("without having asked")
 
     def test_daemon_properties(self):
         values = self.root.call(ROOT, PROPERTIES, "GetAll", variant(f"('{DAEMON}',)"))[0]

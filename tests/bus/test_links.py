@@ -2,6 +2,7 @@
 """Links: the same objects, rights and errors as on the bus, for whom they speak, what is written to them when, and when they end."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -185,7 +186,7 @@ class Bounds(Links):
             self.assertLess(time.monotonic(), deadline)
             pending = [other.send(domain, DOMAIN, "SetMetadata", variant("('title', '', '', '', @a{sv} {})")) for _ in range(500)]
             pending[-1].result()
-        self.assertIn("it does not read", self.daemon.logged())
+        self.daemon.wait_logged("it does not read")
         other.call(domain, DOMAIN, "Start", options())
 
     def test_who_asks_and_does_not_read_is_not_read_from(self):
@@ -212,7 +213,7 @@ class Bounds(Links):
         self.assertGreater(time.monotonic() - began, 20)
         self.assertFalse(talking.is_closed())
         for why in ("did not begin to talk", "did not end it"):
-            self.assertIn(why, self.daemon.logged())
+            self.daemon.wait_logged(re.escape(why))
 
     @unittest.skipIf(os.geteuid() != 0, "only root can be several users")
     def test_a_user_has_few(self):

@@ -4,6 +4,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import threading
 import unittest
@@ -197,8 +198,8 @@ class Survival(LockCase):
         self.image("shared.img")
         self.run_daemon()
         self.assertEqual(self.names(), sorted(files[2:]))
-        self.assertIn(f"{files[0]}: the lease of domain 'web' (process {guests[0].pid}) is lost: another has taken it", self.daemon.logged())
-        self.assertIn(f"{files[1]}: the lease of domain 'web' (process {guests[0].pid}) is lost", self.daemon.logged())
+        self.daemon.wait_logged(re.escape(f"{files[0]}: the lease of domain 'web' (process {guests[0].pid}) is lost: another has taken it"))
+        self.daemon.wait_logged(re.escape(f"{files[1]}: the lease of domain 'web' (process {guests[0].pid}) is lost"))
 
     def test_a_bad_state_is_refused_and_nothing_dropped(self):
         """A process that has what virtlockd would have at the moment of its exec becomes virtlockd, with a state file that is wrong in one way."""
@@ -213,7 +214,7 @@ class Survival(LockCase):
         for bad in BAD:
             with self.subTest(bad):
                 self.daemon = self.enter(Becoming(self.bus, records, bad))
-                self.assertRegex(self.daemon.logged(), "refused: ")
+                self.daemon.wait_logged("refused: ")
                 self.assertEqual(self.locks(), locks)
                 self.assertNotIn("was not kept", self.daemon.logged())
                 self.daemon.process.send_signal(signal.SIGTERM)

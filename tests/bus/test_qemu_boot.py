@@ -132,7 +132,7 @@ class Failure(BootCase):
         self.wait_for_state(mail, "running", "restored")
         self.wait_for_state(shop, "shutoff", "failed")
         self.wait_for_end()
-        self.assertRegex(self.qemud.logged(), "domain 'shop' did not start with the host: .*; its saved state is kept, and Start tries it again")
+        self.qemud.wait_logged("domain 'shop' did not start with the host: .*; its saved state is kept, and Start tries it again")
         self.assertTrue(self.client.property(shop, "HasManagedSave"))
         self.assertFalse(self.client.property(shop, "AutostartOnce"))
         self.assertEqual(saved.stat().st_size, len(whole) // 2)
@@ -224,7 +224,7 @@ class Interrupted(BootCase):
         self.wait_for_state(web, "shutoff", "failed")
         self.wait_for_end()
         self.assertFalse(self.client.property(web, "AutostartOnce"))
-        self.assertIn("'nobody 0' is no guest to be started", self.qemud.logged())
+        self.qemud.wait_logged("'nobody 0' is no guest to be started")
 
     def test_a_wish_that_is_taken_back_meanwhile(self):
         _web, shop, mail = self.interrupted(signal.SIGKILL)

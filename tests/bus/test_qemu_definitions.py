@@ -2,6 +2,7 @@
 """Definitions: come, change, are found, are renamed, go; and stay over a restart of the daemon, or as they were when the disk is full."""
 
 import os
+import re
 import subprocess
 import unittest
 
@@ -314,7 +315,7 @@ class Files(QemuCase):
         self.qemud.end()
         os.symlink("../ghost.xml", self.qemud.config / "autostart" / "ghost.xml")
         self.qemud.start()
-        self.assertIn("autostart/ghost.xml': there is no such domain", self.qemud.logged())
+        self.qemud.wait_logged(re.escape("autostart/ghost.xml': there is no such domain"))
 
 
 @unittest.skipUnless(os.geteuid() == 0, "only root can fill a disk")

@@ -202,7 +202,7 @@ class CrashDump(EventCase):
         self.qemud.dumps.write_text("in the way")
         self.port(path, PANIC)
         self.wait(path, "shutoff", "crashed")
-        self.assertIn("no dump of its crash", self.qemud.logged())
+        self.qemud.wait_logged("no dump of its crash")
 
     def test_while_the_daemon_is_away(self):
         path = self.started(crash="coredump-destroy", devices=self.DEVICE)

@@ -229,7 +229,7 @@ class Failures(GuestCase):
         os.kill(self.pid(path), signal.SIGKILL)
         changes.wait_for(path, "State", "shutoff")
         self.assertEqual(self.client.state(path), ("shutoff", "crashed"))
-        self.assertIn("was killed by signal 9", self.qemud.logged())
+        self.qemud.wait_logged("was killed by signal 9")
 
     def test_ended_by_a_signal_from_outside(self):
         path = self.started()

@@ -213,13 +213,13 @@ class Steps(ShutdownCase):
         self.assertEqual(self.client.state(stuck), ("shutoff", "destroyed"))
         self.assertEqual(self.client.state(well), ("shutoff", "saved"))
         self.assertEqual(self.saves(), ["well.save"])
-        self.assertRegex(self.qemud.logged(), "domain 'stuck': managed save has stood still for too long")
+        self.qemud.wait_logged("domain 'stuck': managed save has stood still for too long")
 
     def test_a_guest_that_hangs_and_must_not_be_powered_off_is_left(self):
         stuck = self.started("stuck", more=order("save shutdown"))
         os.kill(self.pid(stuck), signal.SIGSTOP)
         self.go_down()
-        self.assertRegex(self.qemud.logged(), "domain 'stuck': nothing more is tried")
+        self.qemud.wait_logged("domain 'stuck': nothing more is tried")
         os.kill(self.pid(stuck), signal.SIGCONT)
         wait_until(lambda: self.client.state(stuck)[0] == "running")
         wait_until(lambda: self.saves() == [])
@@ -230,7 +230,7 @@ class Steps(ShutdownCase):
         folder.write_text("in the way")
         self.go_down()
         self.assertEqual(self.client.state(web), ("shutoff", "destroyed"))
-        self.assertRegex(self.qemud.logged(), "domain 'web': cannot make .*web.save.new")
+        self.qemud.wait_logged("domain 'web': cannot make .*web.save.new")
 
     def test_what_else_is_done_to_a_guest_is_waited_for(self):
         web = self.started("web")

@@ -160,7 +160,7 @@ class Restart(Case):
         for text in (json.dumps({"format": 1, "magic": "1", "startTime": 1}), "{", "[]", "\0", '{"format": 1, "magic": 5}'):
             self.state.write_text(text)
             self.daemon = Daemon(self.bus)
-            self.assertIn("is refused: ", self.daemon.logged())
+            self.daemon.wait_logged("is refused: ")
             self.assertFalse(self.state.exists())
             self.daemon.close()
 
