@@ -11,7 +11,7 @@ promise if it exits with 0 and, where it prints lines that begin with "ok" or "n
         with=PKG,PKG        Debian packages in the host; implies own-host
         two-hosts           to be run beside two hosts, HOST and OTHER_HOST, both with the folder SHARED (from outside) at /srv/shared;
                             implies outside and own-host
-        deadline=SECONDS    180 unless told
+        deadline=SECONDS    300 unless told
 
 A shared host is made anew after a scenario that failed or left a guest, a definition or a unit of its own behind. What else one leaves, the next
 may stumble over: --shuffle SEED runs those that share a host in an order that is any, but the same for the same number.
@@ -36,9 +36,10 @@ SOURCE_IN_HOST = "/usr/src/virtbus"
 HOST = SOURCE / "tests" / "host"
 NOT_SCENARIOS = ("run", "leftovers", "compare-domain-xml", "virsh-table")
 WISHES = ("outside", "own-host", "reference", "two-hosts")
-DEADLINE = 180
+DEADLINE = 300
 CANNOT = 77
-JOURNAL_LINES = 60
+JOURNAL_LINES = 120
+IDENTIFIERS = ("virtqemud", "virtproxyd", "virtlockd", "virtlogd", "systemd", "systemd-machined", "polkitd", "dbus-daemon")
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Suite:
     host: str                 # its name
     packages: str = ""        # in every host of this suite
     environment: tuple = ()   # NAME=VALUE for each scenario
-    identifiers: tuple = ("virtqemud", "systemd")  # whose journal is shown with a failure
+    identifiers: tuple = ()   # whose journal is shown with a failure, besides that of ours and of those whom they call
 
     @property
     def other_host(self):
@@ -121,7 +122,8 @@ class SharedHost:
 
     def journal(self):
         command = ["journalctl", "--boot", "--no-pager", f"--lines={JOURNAL_LINES}", "--output=short-precise",
-                   *[f"--identifier={identifier}" for identifier in self.suite.identifiers]]
+                   *[f"--identifier={identifier}" for identifier in self.suite.identifiers + IDENTIFIERS]]
+        self.suite.ask("run", "journalctl", "--sync")
         return self.suite.ask("run", *command).stdout
 
     def leftovers(self):
@@ -168,6 +170,7 @@ def run(scenario, shared):
     problem = shared.need(scenario)
     if problem:
         shared.drop()
+        print(f"not ok {scenario.name}: {problem}", flush=True)
         return [{"name": scenario.name, "good": False, "log": problem}]
     status, output = execute(shared.suite, scenario, shared)
     results, good = results_of(scenario, status, output)
@@ -184,6 +187,10 @@ def run(scenario, shared):
         shared.drop()
     word = "ok" if good else "not ok"
     print(f"{word:6} {scenario.name} ({time.monotonic() - begun:.1f} s{', cannot be tested here' if status == CANNOT else ''})", flush=True)
+    # At once: who ends a long run has seen it.
+    for result in results:
+        if not result["good"]:
+            print(f"\nnot ok: {result['name']}\n{result['log']}", flush=True)
     return results
 
 
@@ -236,7 +243,7 @@ def main(suite, wish, arguments):
         options.results.write_text(json.dumps(results), encoding="utf-8")
     bad = [result for result in results if not result["good"]]
     for result in bad:
-        print(f"\nnot ok: {result['name']}\n{result['log']}")
+        print(f"not ok: {result['name']}")
     print(f"{len(results) - len(bad)} of {len(results)} kept their promise")
     return 1 if bad else 0
 

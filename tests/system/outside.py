@@ -8,6 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from checks import check  # noqa: E402, F401 for the scenarios
+
 HOST = Path(__file__).resolve().parents[1] / "host"
 INSIDE = "/usr/src/virtbus/tests/system/outside.py"
 XML = "<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><os><type machine='q35'>hvm</type></os></domain>"
@@ -24,11 +27,6 @@ def host(*words, **how):
 def inside(command, what):
     """Runs one of the functions below in the host."""
     return json.loads(host("run", "python3", "-B", INSIDE, command, json.dumps(what)) or "null")
-
-
-def check(what, good):
-    print(f"{'ok' if good else 'not ok'} - {what}", flush=True)
-    return bool(good)
 
 
 def wait(condition, what, seconds=120):
@@ -189,7 +187,6 @@ def is_file_system_in_order(name):
 FUNCTIONS = {function.__name__: function for function in (start, send, states, counters, start_hers, go_on_hers, forget, is_file_system_in_order)}
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     result = FUNCTIONS[sys.argv[1]](json.loads(sys.argv[2]))
     print(json.dumps(result), flush=True)
     os._exit(0)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ import gi
 
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
+
+from checks import check  # noqa: E402, F401 for the scenarios
 
 NAME = "org.virtbus.Qemu1"
 ROOT = "/org/virtbus/Qemu1"
@@ -32,12 +35,6 @@ AUTHORIZATION_REQUIRED = "org.freedesktop.DBus.Error.InteractiveAuthorizationReq
 
 CALL_SECONDS = 60
 BOOT_SECONDS = 180  # a guest whose processor is emulated, on a machine that does other things besides
-
-
-def check(what, good):
-    """One line of the scenario's result."""
-    print(f"{'ok' if good else 'not ok'} - {what}", flush=True)
-    return bool(good)
 
 
 class Refused(Exception):
@@ -305,8 +302,33 @@ def run(*command):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
+def main_pid(unit):
+    return int(run("systemctl", "show", "-P", "MainPID", unit))
+
+
 def daemon_pid():
-    return int(run("systemctl", "show", "-P", "MainPID", "virtqemud.service"))
+    return main_pid("virtqemud.service")
+
+
+def owner_pid(name=NAME):
+    """The process that owns a name on the bus; None if there is none."""
+    try:
+        return Gio.bus_get_sync(Gio.BusType.SYSTEM).call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                                              "GetConnectionUnixProcessID", GLib.Variant("(s)", (name,)), None,
+                                                              Gio.DBusCallFlags.NONE, CALL_SECONDS * 1000, None).unpack()[0]
+    except GLib.Error:
+        return None
+
+
+def kill_daemon(unit="virtqemud.service", name=NAME, number=signal.SIGKILL, meanwhile=None):
+    """Ends a daemon by a signal. When it returns another serves: until the bus has noticed that the first is gone, calls go to that one. The
+    service manager is made to forget the restart: a fast machine would come to its limit of them."""
+    pid = main_pid(unit)
+    os.kill(pid, number)
+    if meanwhile:
+        meanwhile()
+    until(lambda: main_pid(unit) not in (0, pid) and owner_pid(name) == main_pid(unit), 60, f"another {unit}")
+    run("systemctl", "reset-failed", unit)
 
 
 def emulators():
