@@ -46,6 +46,7 @@ struct VbRestarter {
 
         VbRestart *state;
         VbJson *server; /* the part of state that is ours; or NULL */
+        VbStore *store;
         VbDescriptors *descriptors;
 
         sd_event_source *signal, *retry, *limit;
@@ -127,7 +128,8 @@ int vb_restarter_new(VbRestarter **ret, VbDaemon *daemon, char **argv) {
         restarter->argv = g_strdupv(argv);
         g_queue_init(&restarter->held);
         restarter->path = g_build_filename(vb_daemon_run_dir(daemon), vb_daemon_driver(daemon), "restart-exec.json", NULL);
-        r = vb_descriptors_new(&restarter->descriptors, marked);
+        restarter->store = vb_store_new();
+        r = vb_descriptors_new(&restarter->descriptors, restarter->store, marked);
         if (r < 0)
                 return vb_log_error_errno(r, "cannot take up the descriptors that were received: %m");
         load(restarter, marked);
@@ -141,6 +143,7 @@ VbRestarter *vb_restarter_free(VbRestarter *restarter) {
         send_held(restarter);
         vb_restart_free(restarter->state);
         vb_descriptors_free(restarter->descriptors);
+        vb_store_free(restarter->store);
         sd_event_source_disable_unref(restarter->signal);
         sd_event_source_disable_unref(restarter->retry);
         sd_event_source_disable_unref(restarter->limit);
@@ -154,6 +157,10 @@ VbRestarter *vb_restarter_free(VbRestarter *restarter) {
 
 VbRestart *vb_restarter_state(VbRestarter *restarter) {
         return restarter->state;
+}
+
+VbStore *vb_restarter_store(VbRestarter *restarter) {
+        return restarter->store;
 }
 
 VbDescriptors *vb_restarter_descriptors(VbRestarter *restarter) {
@@ -278,6 +285,8 @@ static int replace(VbRestarter *restarter, VbRestart *state) {
         r = sd_bus_flush(vb_daemon_bus(restarter->daemon));
         if (r >= 0)
                 r = vb_restart_set_inherited(state, true);
+        if (r >= 0)
+                r = vb_store_set_inherited(restarter->store, true);
         if (r < 0)
                 return r;
         (void) setenv(MARK, pid, /* overwrite= */ 1);
@@ -322,7 +331,7 @@ static void go(VbRestarter *restarter) {
 
         r = replace(restarter, state);
         (void) vb_log_error_errno(r, "cannot restart, and goes on as before: %m");
-        if (vb_restart_set_inherited(state, false) < 0)
+        if (vb_restart_set_inherited(state, false) < 0 || vb_store_set_inherited(restarter->store, false) < 0)
                 vb_log_warning("children may see descriptors of ours");
         (void) unsetenv(MARK);
         (void) unlink(restarter->path);
@@ -402,6 +411,7 @@ int vb_restarter_started(VbRestarter *restarter) {
         if (vb_descriptors_count(restarter->descriptors) > 0)
                 vb_log_debug("%u descriptors that were received are closed", vb_descriptors_count(restarter->descriptors));
         restarter->descriptors = vb_descriptors_free(restarter->descriptors);
+        vb_store_drop_unclaimed(restarter->store);
 
         r = sd_event_add_time(event, &restarter->retry, CLOCK_MONOTONIC, UINT64_MAX, /* accuracy= */ 1, on_retry, restarter);
         if (r >= 0)

@@ -14,6 +14,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VbRestarter, vb_restarter_free)
 
 /* What was taken along; NULL after vb_restarter_started(). */
 VbRestart *vb_restarter_state(VbRestarter *restarter);
+VbStore *vb_restarter_store(VbRestarter *restarter);
 VbDescriptors *vb_restarter_descriptors(VbRestarter *restarter);
 
 /* The run before's lock, or -ENOENT. */

@@ -576,6 +576,10 @@ VbRestart *vb_daemon_restart(VbDaemon *daemon) {
         return daemon->restarter ? vb_restarter_state(daemon->restarter) : NULL;
 }
 
+VbStore *vb_daemon_store(VbDaemon *daemon) {
+        return vb_restarter_store(daemon->restarter);
+}
+
 VbDescriptors *vb_daemon_descriptors(VbDaemon *daemon) {
         return daemon->restarter ? vb_restarter_descriptors(daemon->restarter) : NULL;
 }

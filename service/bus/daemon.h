@@ -87,6 +87,8 @@ const char *vb_daemon_log_dir(VbDaemon *daemon);
  * the log says why); and the descriptors that were received, NULL after start(). */
 VbRestart *vb_daemon_restart(VbDaemon *daemon);
 VbDescriptors *vb_daemon_descriptors(VbDaemon *daemon);
+/* Where such a daemon keeps descriptors for the next process. */
+VbStore *vb_daemon_store(VbDaemon *daemon);
 
 void *vb_daemon_userdata(VbDaemon *daemon);
 void vb_daemon_set_userdata(VbDaemon *daemon, void *userdata);

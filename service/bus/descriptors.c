@@ -14,42 +14,18 @@
 typedef struct Descriptor Descriptor;
 struct Descriptor {
         int fd; /* -EBADF: taken */
-        char *name; /* NULL: not in the store */
+        char *name; /* NULL: the manager does not have it */
         dev_t device;
         ino_t inode;
         Descriptor *next_of_file, *next_of_name;
 };
 
 struct VbDescriptors {
+        VbStore *store;
         GPtrArray *all;
         GHashTable *by_file; /* Descriptor → Descriptor, the first of a list */
         GHashTable *by_name;
 };
-
-/* Storing */
-
-bool vb_descriptor_store_exists(void) {
-        return secure_getenv("NOTIFY_SOCKET");
-}
-
-int vb_descriptor_store_add(const char *name, int fd) {
-        /* Else it would close a pipe whose writers have gone, with all that is still in it. */
-        g_autofree char *state = g_strdup_printf("FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
-        int r;
-
-        r = sd_pid_notify_with_fds(/* pid= */ 0, /* unset_environment= */ false, state, &fd, 1);
-        return MIN(r, 0);
-}
-
-void vb_descriptor_store_remove(const char *name) {
-        int r;
-
-        r = sd_notifyf(/* unset_environment= */ false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
-        if (r < 0)
-                (void) vb_log_warning_errno(r, "cannot have the service manager close its descriptor '%s': %m", name);
-}
-
-/* Receiving */
 
 static void descriptor_free(void *data) {
         Descriptor *descriptor = data;
@@ -98,10 +74,17 @@ static void add_given(VbDescriptors *descriptors) {
         if (n < 0)
                 (void) vb_log_warning_errno(n, "LISTEN_FDS makes no sense, so the descriptors that were passed are not used: %m");
         for (int i = 0; i < n; i++) {
-                add(descriptors, SD_LISTEN_FDS_START + i, names[i]);
+                int fd = SD_LISTEN_FDS_START + i;
+
+                if (!vb_store_take_given(descriptors->store, names[i], fd))
+                        add(descriptors, fd, names[i]);
                 free(names[i]);
         }
         free(names);
+}
+
+static void add_stored(const char *name, int fd, void *userdata) {
+        add(userdata, fd, name);
 }
 
 /* All that this program opens itself is close-on-exec; what is not, came over exec. */
@@ -126,38 +109,31 @@ static int add_inherited(VbDescriptors *descriptors) {
         return r;
 }
 
-int vb_descriptors_new(VbDescriptors **ret, bool inherited) {
+int vb_descriptors_new(VbDescriptors **ret, VbStore *store, bool inherited) {
         g_autoptr(VbDescriptors) descriptors = g_new0(VbDescriptors, 1);
         int r;
 
+        descriptors->store = store;
         descriptors->all = g_ptr_array_new_with_free_func(descriptor_free);
         descriptors->by_file = g_hash_table_new(hash_file, same_file);
         descriptors->by_name = g_hash_table_new(g_str_hash, g_str_equal);
-        add_given(descriptors);
-        r = inherited ? add_inherited(descriptors) : 0;
+        if (inherited) {
+                r = vb_store_take_inherited(store);
+                if (r >= 0)
+                        r = add_inherited(descriptors);
+        } else {
+                add_given(descriptors);
+                r = vb_store_open_all(store, add_stored, descriptors);
+        }
         if (r < 0)
                 return r;
         *ret = g_steal_pointer(&descriptors);
         return 0;
 }
 
-/* Names are all that the manager can be told; one that stands for a descriptor in use stays. */
-static bool is_name_in_use(VbDescriptors *descriptors, const char *name) {
-        for (const Descriptor *d = g_hash_table_lookup(descriptors->by_name, name); d; d = d->next_of_name)
-                if (d->fd < 0)
-                        return true;
-        return false;
-}
-
 VbDescriptors *vb_descriptors_free(VbDescriptors *descriptors) {
         if (!descriptors)
                 return NULL;
-        for (guint i = 0; i < descriptors->all->len; i++) {
-                const Descriptor *descriptor = descriptors->all->pdata[i];
-
-                if (descriptor->name && !is_name_in_use(descriptors, descriptor->name))
-                        vb_descriptor_store_remove(descriptor->name);
-        }
         g_hash_table_unref(descriptors->by_file);
         g_hash_table_unref(descriptors->by_name);
         g_ptr_array_unref(descriptors->all);
@@ -165,21 +141,25 @@ VbDescriptors *vb_descriptors_free(VbDescriptors *descriptors) {
         return NULL;
 }
 
+static int take(VbDescriptors *descriptors, Descriptor *descriptor) {
+        if (descriptor->name)
+                vb_store_claim(descriptors->store, descriptor->name);
+        return vb_steal_fd(&descriptor->fd);
+}
+
 int vb_descriptors_take_name(VbDescriptors *descriptors, const char *name) {
         for (Descriptor *d = g_hash_table_lookup(descriptors->by_name, name); d; d = d->next_of_name)
                 if (d->fd >= 0)
-                        return vb_steal_fd(&d->fd);
+                        return take(descriptors, d);
         return -ENOENT;
 }
 
-int vb_descriptors_take_file(VbDescriptors *descriptors, dev_t device, ino_t inode, const char **ret_name) {
+int vb_descriptors_take_file(VbDescriptors *descriptors, dev_t device, ino_t inode) {
         const Descriptor wanted = { .device = device, .inode = inode };
 
         for (Descriptor *d = g_hash_table_lookup(descriptors->by_file, &wanted); d; d = d->next_of_file)
-                if (d->fd >= 0) {
-                        *ret_name = d->name ? d->name : "";
-                        return vb_steal_fd(&d->fd);
-                }
+                if (d->fd >= 0)
+                        return take(descriptors, d);
         return -ENOENT;
 }
 

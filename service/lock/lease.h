@@ -68,6 +68,6 @@ void lease_give_back(Lease *lease);
 /* After a crash without a store, or a stop: opens by path, but only if the same file is still there, and locks unless it was suspended. */
 VB_MUST_USE int lease_retake(Lease *lease);
 
-/* Its descriptor's name in the store; short, see bus/descriptors.h. */
+/* Its descriptor's name in the store. */
 #define LEASE_SLOT_NAME_SIZE 9
 char *lease_slot_name(const Lease *lease, char buffer[static LEASE_SLOT_NAME_SIZE]);

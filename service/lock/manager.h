@@ -7,7 +7,7 @@
 #include "lock/owner.h"
 
 enum {
-        LEASES_MAX = 16384, /* 4096 guests with 4 disks; all the store's names must fit in one environment variable (bus/descriptors.h) */
+        LEASES_MAX = 16384, /* 4096 guests with 4 disks */
         LEASES_PER_OWNER = 1024,
         LEASES_PER_CALL = 256,
         LOCKSPACES_MAX = 256,

@@ -188,7 +188,6 @@ static int read_json(const char *path, VbJson **ret, sd_bus_error *reterr) {
 /* By its name in the store, or by its file; the one must be the other. */
 static int find_descriptor(Lease *lease, VbDescriptors *descriptors, bool *ret_stored) {
         char slot[LEASE_SLOT_NAME_SIZE];
-        const char *name;
         vb_autofd fd = -EBADF;
         struct stat st;
 
@@ -196,11 +195,9 @@ static int find_descriptor(Lease *lease, VbDescriptors *descriptors, bool *ret_s
         *ret_stored = fd >= 0 && fstat(fd, &st) >= 0 && st.st_dev == lease->device && st.st_ino == lease->inode;
         if (*ret_stored)
                 return vb_steal_fd(&fd);
-        if (fd >= 0) {
+        if (fd >= 0)
                 vb_log_warning("what the service manager kept as %s is not the lease on %s", slot, lease->name);
-                vb_descriptor_store_remove(slot);
-        }
-        return vb_descriptors_take_file(descriptors, lease->device, lease->inode, &name);
+        return vb_descriptors_take_file(descriptors, lease->device, lease->inode);
 }
 
 static int take_up_lease(LockOwner *owner, VbJson *object, VbDescriptors *descriptors) {
@@ -225,12 +222,14 @@ static int take_up_lease(LockOwner *owner, VbJson *object, VbDescriptors *descri
         if (r < 0) {
                 vb_log_error_for(&fields, "%s: the lease of %s is lost: %s", lease->name, who,
                                  r == -EBUSY ? "another has taken it" : g_strerror(-r));
+                if (stored && r != -EEXIST)
+                        vb_store_remove(vb_daemon_store(owner->manager->daemon), lease_slot_name(lease, slot));
                 return r;
         }
         if (!was_kept)
                 vb_log_warning_for(&fields, "%s: the lease of %s was not kept over the end of the last daemon, and has been taken again",
                                    lease->name, who);
-        r = stored ? 0 : vb_descriptor_store_add(lease_slot_name(lease, slot), lease->fd);
+        r = stored ? 0 : vb_store_add(vb_daemon_store(owner->manager->daemon), lease_slot_name(lease, slot), lease->fd);
         if (r < 0)
                 (void) vb_log_error_errno(r, "%s: cannot give its lock to the service manager; a crash would lose it: %m", lease->name);
         g_ptr_array_add(owner->leases, g_steal_pointer(&lease));

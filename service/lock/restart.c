@@ -146,12 +146,11 @@ static int load_lease(LockManager *manager, VbRestart *restart, VbJson *object, 
                                          lease->name);
                 return -EBADMSG;
         }
-        if (owner)
+        if (owner) {
+                vb_store_claim(vb_daemon_store(manager->daemon), lease_slot_name(lease, slot));
                 g_ptr_array_add(owner->leases, g_steal_pointer(&lease));
-        else {
+        } else
                 lease_give_back(lease);
-                vb_descriptor_store_remove(lease_slot_name(lease, slot));
-        }
         return 0;
 }
 

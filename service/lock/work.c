@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/worker.h"
-#include "bus/descriptors.h"
+#include "bus/store.h"
 
 /* The way of a piece of work: it waits until it is the first of its owner's; collect() takes the leases out of the owner's list; a thread does
  * what may have to wait for a file server; finish() puts back what is held, writes the record, tells the service manager, and
@@ -179,19 +179,19 @@ void lock_work_forget(LockOwner *owner) {
 
 /* Held leases */
 
-static void store(const Lease *lease) {
+static void store(const LockOwner *owner, const Lease *lease) {
         char name[LEASE_SLOT_NAME_SIZE];
         int r;
 
-        r = vb_descriptor_store_add(lease_slot_name(lease, name), lease->fd);
+        r = vb_store_add(vb_daemon_store(owner->manager->daemon), lease_slot_name(lease, name), lease->fd);
         if (r < 0)
                 (void) vb_log_error_errno(r, "%s: cannot give its lock to the service manager; a crash would lose it: %m", lease->name);
 }
 
-static void unstore(const Lease *lease) {
+static void unstore(const LockOwner *owner, const Lease *lease) {
         char name[LEASE_SLOT_NAME_SIZE];
 
-        vb_descriptor_store_remove(lease_slot_name(lease, name));
+        vb_store_remove(vb_daemon_store(owner->manager->daemon), lease_slot_name(lease, name));
 }
 
 /* They are not held any more. */
@@ -200,7 +200,7 @@ static void forget_all(LockWork *work, bool stored) {
 
         for (guint i = 0; i < leases->len; i++) {
                 if (stored)
-                        unstore(leases->pdata[i]);
+                        unstore(work->owner, leases->pdata[i]);
                 lock_manager_free_slot(work->owner, leases->pdata[i]);
         }
         g_ptr_array_set_size(leases, 0);
@@ -320,7 +320,7 @@ static int finish_acquire(LockWork *work, int r, sd_bus_error *reterr) {
                 (void) g_ptr_array_steal_index(leases, leases->len - 1);
         lock_owner_changed(owner);
         for (guint i = first; i < owner->leases->len; i++)
-                store(owner->leases->pdata[i]);
+                store(owner, owner->leases->pdata[i]);
         if (work->call)
                 (void) vb_lock_manager1_reply_acquire(work->call);
         return 0;
@@ -449,10 +449,8 @@ static int finish_resume(LockWork *work, int r, sd_bus_error *reterr) {
                 lock_work_suspend(owner, /* call= */ NULL); /* behind this one; nothing to do for those that are still suspended */
         lock_owner_changed(owner);
         /* The file may be another one by now. */
-        for (guint i = first; r >= 0 && i < owner->leases->len; i++) {
-                unstore(owner->leases->pdata[i]);
-                store(owner->leases->pdata[i]);
-        }
+        for (guint i = first; r >= 0 && i < owner->leases->len; i++)
+                store(owner, owner->leases->pdata[i]);
         if (r >= 0 && work->call)
                 (void) vb_lock_manager1_reply_resume(work->call);
         return r;

@@ -54,7 +54,7 @@ int log_keep(LogManager *manager, Log *log) {
         if (r < 0)
                 return r;
         log_set_kept(log, id);
-        return vb_descriptor_store_add(id, log_get_pipe(log));
+        return vb_store_add(vb_daemon_store(manager->daemon), id, log_get_pipe(log));
 }
 
 void log_forget(LogManager *manager, Log *log) {
@@ -63,7 +63,7 @@ void log_forget(LogManager *manager, Log *log) {
 
         if (!id)
                 return;
-        vb_descriptor_store_remove(id);
+        vb_store_remove(vb_daemon_store(manager->daemon), id);
         (void) unlink(path);
         log_set_kept(log, NULL);
 }
@@ -71,9 +71,8 @@ void log_forget(LogManager *manager, Log *log) {
 /* --- Taking up --- */
 
 static int take_pipe(VbDescriptors *descriptors, const LogRecord *record, int *ret) {
-        const char *name;
         struct stat st;
-        int fd = vb_descriptors_take_file(descriptors, record->device, record->inode, &name);
+        int fd = vb_descriptors_take_file(descriptors, record->device, record->inode);
 
         if (fd < 0)
                 return fd;
@@ -101,6 +100,7 @@ static int take_up(LogManager *manager, const char *id, const char *text, sd_bus
         if (r < 0)
                 return sd_bus_error_set_errnof(reterr, r, "its file cannot be opened: %s", g_strerror(-r));
         log_set_kept(log, id);
+        vb_store_claim(vb_daemon_store(manager->daemon), id);
         return 0;
 }
 

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import termios
 import threading
 
 from gi.repository import GLib
@@ -129,6 +130,16 @@ class Manager:
     def names(self):
         with self.lock:
             return sorted({name for name, _ in self.store})
+
+    def count(self):
+        """How many descriptors are kept: as they are, or waiting in the queues of sockets, each with a name of 16 bytes."""
+        number, size = 0, array.array("i", [0])
+        with self.lock:
+            for name, descriptor in self.store:
+                if name.startswith("bundle"):
+                    fcntl.ioctl(descriptor, termios.FIONREAD, size)
+                number += size[0] / 16 if name.startswith("bundle") else 1
+        return number
 
     def environment(self):
         return {"NOTIFY_SOCKET": self.path}

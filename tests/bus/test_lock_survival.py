@@ -141,7 +141,7 @@ class Survival(LockCase):
         self.daemon = self.enter(manager.start())
         guests, files = self.held_by_guests()
         locks = self.locks()
-        wait_until(lambda: len(manager.names()) == 5)
+        wait_until(lambda: manager.count() == 5)
         hammer = self.enter(Hammer(files))
         for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGKILL, signal.SIGTERM):
             self.daemon.process.send_signal(number)
@@ -150,7 +150,7 @@ class Survival(LockCase):
             self.assertEqual(self.locks(), locks)
         self.assertEqual(hammer.got, [])
         hammer.close()
-        wait_until(lambda: len(manager.names()) == 5)
+        wait_until(lambda: manager.count() == 5)
         # Over both, one after the other.
         self.restart()
         self.daemon.process.kill()
@@ -163,12 +163,12 @@ class Survival(LockCase):
         manager = self.enter(Manager(self.bus))
         self.daemon = self.enter(manager.start())
         guests, files = self.held_by_guests()
-        wait_until(lambda: len(manager.names()) == 5)
+        wait_until(lambda: manager.count() == 5)
         self.daemon.kill()
         guests[0].end()
         self.daemon = self.enter(manager.start())
         self.assertEqual({lock["owner-pid"] for lock in self.locks()}, {guests[1].pid})
-        wait_until(lambda: len(manager.names()) == 2)
+        wait_until(lambda: manager.count() == 2)
         self.assertTrue(self.probe(files[0]).takes())
 
     def test_what_the_manager_kept_and_nobody_knows_is_let_go(self):
