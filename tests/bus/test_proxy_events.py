@@ -57,6 +57,10 @@ class Heard:
         with self.lock:
             return [(event[1], " ".join([LIFECYCLE[event[2]][0], LIFECYCLE[event[2]][1][event[3]]])) for event in self.events if event[0] == 0]
 
+    def forget(self):
+        with self.lock:
+            self.events.clear()
+
     def wait(self, number, *arguments):
         wait_until(lambda: arguments in self.of(number))
 
@@ -434,6 +438,58 @@ class Restart(EventCase):
         domain.create()
         self.assertEqual(gone.name(), "gone")
         wait_until(lambda: ("web", "started booted") in heard.lifecycle())
+
+
+    def test_with_every_kind_registered(self):
+        domain = self.defined(devices="<disk type='file' device='cdrom'><target dev='hdc' bus='ide'/></disk><video><model type='vga'/></video>"
+                                      "<graphics type='vnc' autoport='yes' listen='127.0.0.1'/>")
+        domain.create()
+        self.firmware(domain)
+        port = int(re.search(r"<graphics[^>]* port='(\d+)'", domain.XMLDesc())[1])
+        heard = self.register()
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            heard.forget()
+            self.qemud.restart(how)
+            self.happen(domain, port, str(how))
+            wait_until(lambda: len(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)) >= 3 and heard.of(libvirt.VIR_DOMAIN_EVENT_ID_TUNABLE))
+            self.assertTrue(self.is_quiet(heard))
+            # Each once, and nothing of before.
+            self.assertEqual([what for name, what in heard.lifecycle() if name == "web"], ["suspended paused", "resumed unpaused"])
+            self.assertEqual(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE), [(libvirt.VIR_DOMAIN_METADATA_TITLE, None)])
+            self.assertEqual(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_TUNABLE), [({"cputune.vcpupin0": "0"},)])
+            self.assertEqual(heard.of(libvirt.VIR_DOMAIN_EVENT_ID_TRAY_CHANGE), [("ide0-1-0", libvirt.VIR_DOMAIN_EVENT_TRAY_CHANGE_OPEN),
+                                                                                 ("ide0-1-0", libvirt.VIR_DOMAIN_EVENT_TRAY_CHANGE_CLOSE)])
+            self.assertEqual([event[0] for event in heard.of(libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS)],
+                             [libvirt.VIR_DOMAIN_EVENT_GRAPHICS_CONNECT, libvirt.VIR_DOMAIN_EVENT_GRAPHICS_INITIALIZE, libvirt.VIR_DOMAIN_EVENT_GRAPHICS_DISCONNECT])
+
+    def happen(self, domain, port, title):
+        """Several things, each once."""
+        domain.suspend()
+        for command in ("blockdev-open-tray", "blockdev-close-tray"):
+            self.monitor(domain, command, id="ide0-1-0")
+        domain.resume()
+        domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_TITLE, title, None, None, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        domain.pinVcpu(0, (True,))
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as viewer:
+            look(viewer)
+
+    def test_while_a_job_runs(self):
+        domain = self.defined()
+        domain.create()
+        heard = self.register()
+        reader, writer = os.pipe()
+        with open(reader, "rb") as dump:
+            self.client.send(self.client.find("web"), DOMAIN, "CoreDump", GLib.Variant("(ha{sv})", (0, {"format": GLib.Variant("s", "elf")})), fds=[writer])
+            # Nobody reads: the emulator stands in the midst of it.
+            self.assertEqual(len(dump.read(1 << 20)), 1 << 20)
+            heard.wait_lifecycle("suspended paused")
+            self.qemud.end(signal.SIGKILL)
+            self.qemud.start()
+            while dump.read(1 << 20):
+                pass
+        heard.wait_lifecycle("suspended paused", "resumed unpaused")
+        self.assertTrue(self.is_quiet(heard))
+        self.assertEqual(domain.state(), [libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_SAVE_CANCELED])
 
 
 class Monitor(EventCase):
