@@ -141,6 +141,8 @@ static void on_resume(QemuDomain *qemu, VbJson *data) {
         qemu->goes_on = false;
         if (qemu->domain->state != VB_DOMAIN_RUNNING || reason != VB_REASON_UNPAUSED)
                 qemu_domain_set_state(qemu, VB_DOMAIN_RUNNING, reason);
+        /* Resume takes them before; a "cont" that somebody else gives the emulator does not. */
+        qemu_take_leases_again(qemu);
 }
 
 static void on_suspend(QemuDomain *qemu, VbJson *data) {

@@ -68,6 +68,45 @@ int qemu_reset(VbDomain *domain, sd_bus_error *reterr) {
 
 /* --- vCPUs on and off ---------------------------------------------------------------------------------------------- */
 
+/* Nobody waits for this. */
+static void on_stopped_again(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
+        QemuDomain *qemu = userdata;
+
+        if (reply->r < 0)
+                vb_log_error_for(VB_DOMAIN_LOG(qemu->domain), "domain '%s': runs without its leases, and cannot be paused: %s",
+                                 qemu->domain->name, reply->error.message);
+}
+
+static void stop_again(QemuDomain *qemu, const sd_bus_error *why) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+        vb_log_error_for(VB_DOMAIN_LOG(qemu->domain), "%s; it went on by itself, and is paused again", why->message);
+        if (qemu_ask(qemu, "stop", NULL, on_stopped_again, &error) < 0)
+                vb_log_error_for(VB_DOMAIN_LOG(qemu->domain), "domain '%s': runs without its leases, and cannot be paused: %s",
+                                 qemu->domain->name, error.message);
+}
+
+static void on_leases_taken_again(VbLockCall *call, int r, const sd_bus_error *error, void *userdata) {
+        g_auto(sd_bus_error) kept = SD_BUS_ERROR_NULL;
+        QemuDomain *qemu = userdata;
+
+        (void) sd_bus_error_copy(&kept, error);
+        qemu->lock_call = vb_lock_call_free(qemu->lock_call);
+        qemu_state_file_save(qemu);
+        if (r < 0 && qemu->domain->state == VB_DOMAIN_RUNNING)
+                stop_again(qemu, &kept);
+}
+
+void qemu_take_leases_again(QemuDomain *qemu) {
+        g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
+
+        /* What has been asked of the lock manager and not been answered comes first. */
+        if (qemu->domain->state != VB_DOMAIN_RUNNING || qemu->lock_call)
+                return;
+        if (vb_lock_resume(&qemu->lock_call, qemu->domain, on_leases_taken_again, qemu, &error) < 0)
+                stop_again(qemu, &error);
+}
+
 static void on_leases_given_up(VbLockCall *call, int r, const sd_bus_error *error, void *userdata) {
         QemuDomain *qemu = userdata;
 
@@ -76,6 +115,8 @@ static void on_leases_given_up(VbLockCall *call, int r, const sd_bus_error *erro
         qemu->lock_call = vb_lock_call_free(qemu->lock_call);
         qemu_state_file_save(qemu);
         vb_domain_finish(qemu->domain, 0, NULL);
+        /* Somebody else may have let it go on meanwhile. */
+        qemu_take_leases_again(qemu);
 }
 
 /* It stands still. If nobody else gets its disks meanwhile, that is no reason to let it run on. A host that sleeps keeps them. */
@@ -142,6 +183,8 @@ static int go_on(QemuDomain *qemu, sd_bus_error *reterr) {
         int r;
 
         r = qemu_ask_check_connected(qemu, reterr);
+        /* If it went on by itself, that was asked already; this time somebody waits for the answer. */
+        qemu->lock_call = vb_lock_call_free(qemu->lock_call);
         if (r >= 0)
                 r = vb_lock_resume(&qemu->lock_call, qemu->domain, on_leases_back, qemu, reterr);
         if (r != 0)

@@ -327,6 +327,31 @@ class Pause(LocksCase):
         self.assertEqual(self.client.property(path, "LeaseState"), "held")
         self.assertFalse(self.is_free("web.img"))
 
+    def go_on(self, path):
+        """Past the daemon."""
+        self.client.call(path, DOMAIN, "MonitorCommand", GLib.Variant("(sa{sv})", ('{"execute": "cont"}', {})))
+
+    def test_one_that_goes_on_by_itself_takes_it_again_or_is_paused(self):
+        self.reload(**LOCKD, release_leases_on_pause="yes")
+        path = self.start_guest("web", "web.img")
+        self.client.domain(path, "Suspend")
+        self.assertTrue(self.is_free("web.img"))
+        self.go_on(path)
+        wait_until(lambda: self.client.property(path, "LeaseState") == "held")
+        self.assertEqual(self.client.state(path)[0], "running")
+        self.assertFalse(self.is_free("web.img"))
+
+        self.client.domain(path, "Suspend")
+        probe = self.enter(Probe(self.image("web.img")))
+        self.assertTrue(set_lock(probe.descriptor))
+        self.go_on(path)
+        wait_until(lambda: "it went on by itself, and is paused again" in self.qemud.logged())
+        wait_until(lambda: self.client.state(path)[0] == "paused")
+        self.assertEqual(self.client.property(path, "LeaseState"), "suspended")
+        set_lock(probe.descriptor, 2)  # F_UNLCK
+        self.client.domain(path, "Resume")
+        self.assertEqual(self.client.property(path, "LeaseState"), "held")
+
     def test_what_was_given_up_is_gone_with_the_guest(self):
         self.reload(**LOCKD, release_leases_on_pause="yes")
         path = self.start_guest("web", "web.img")
