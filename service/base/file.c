@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "base/compare.h"
 #include "base/file-private.h"
+#include "base/log.h"
 
 #define REMOVE_DEPTH_MAX 64
 
@@ -233,10 +235,6 @@ int vb_mkdir(const char *path, mode_t mode) {
 
 static int remove_at(int dir_fd, const char *name, dev_t device, unsigned depth);
 
-static int compare_names(const void *a, const void *b) {
-        return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
 int vb_folder_list(const char *path, GPtrArray **ret) {
         g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
         struct dirent *entry;
@@ -248,16 +246,17 @@ int vb_folder_list(const char *path, GPtrArray **ret) {
         while (errno = 0, entry = readdir(folder)) {
                 if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
                         continue;
-                if (vb_file_is_temporary(entry->d_name))
-                        (void) unlinkat(dirfd(folder), entry->d_name, 0);
-                else
+                if (vb_file_is_temporary(entry->d_name)) {
+                        if (unlinkat(dirfd(folder), entry->d_name, 0) < 0)
+                                (void) vb_log_warning_errno(errno, "cannot remove '%s/%s': %m", path, entry->d_name);
+                } else
                         g_ptr_array_add(names, g_strdup(entry->d_name));
         }
         r = -errno;
         (void) closedir(folder);
         if (r < 0)
                 return r;
-        g_ptr_array_sort(names, compare_names);
+        g_ptr_array_sort(names, vb_compare_texts);
         *ret = g_steal_pointer(&names);
         return 0;
 }

@@ -37,8 +37,9 @@ VB_MUST_USE int vb_file_write(const char *path, const void *data, size_t size, m
 /* Whether a file of this name is one that vb_file_write() or the writer was about to rename: after a crash, nobody's. */
 bool vb_file_is_temporary(const char *name);
 
-/* The names in a folder, sorted (char *, freed with the array), without "." and ".." and without temporary files, which are removed: for who
- * changes what is in the folder as he goes through it; a folder that is read meanwhile may show a file twice that is written anew. */
+/* The names in a folder, sorted (char *, freed with the array), without "." and ".." and without temporary files, which are removed (or it is
+ * logged why not): for who changes what is in the folder as he goes through it; a folder that is read meanwhile may show a file twice that is
+ * written anew. */
 VB_MUST_USE int vb_folder_list(const char *path, GPtrArray **ret);
 
 /* Makes the folder path with exactly this mode, its missing parents with 0755. An existing folder keeps its mode;

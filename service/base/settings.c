@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/compare.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -268,10 +269,6 @@ static int load_file(const VbSettingsPart *parts, const char *path) {
         return n;
 }
 
-static int compare_names(const void *a, const void *b) {
-        return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
 /* Paths of the drop-ins, sorted by name. */
 static GPtrArray *list_drop_ins(const char *directory, const char *driver) {
         g_autofree char *name = g_strdup_printf("%s.conf.d", driver), *path = g_build_filename(directory, name, NULL);
@@ -282,7 +279,7 @@ static GPtrArray *list_drop_ins(const char *directory, const char *driver) {
         while (folder && (entry = g_dir_read_name(folder)))
                 if (entry[0] != '.' && g_str_has_suffix(entry, ".conf"))
                         g_ptr_array_add(files, g_build_filename(path, entry, NULL));
-        g_ptr_array_sort(files, compare_names);
+        g_ptr_array_sort(files, vb_compare_texts);
         return files;
 }
 

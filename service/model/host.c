@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "base/compare.h"
 #include "base/uuid.h"
 #include "model/host-private.h"
 
@@ -71,14 +72,10 @@ GArray *host_parse_list(const char *text) {
 
 /* --- The processor --- */
 
-static int compare_words(const void *a, const void *b) {
-        return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
 static void take_flags(VbHost *host, const char *value) {
         g_strfreev(host->cpu_flags);
         host->cpu_flags = g_strsplit(value, " ", -1);
-        qsort(host->cpu_flags, g_strv_length(host->cpu_flags), sizeof(char *), compare_words);
+        qsort(host->cpu_flags, g_strv_length(host->cpu_flags), sizeof(char *), vb_compare_texts);
 }
 
 static unsigned to_number(const char *value, int base) {
@@ -134,7 +131,7 @@ static void load_cpuinfo(VbHost *host, const char *root) {
 
 bool vb_host_has_flag(const VbHost *host, const char *flag) {
         return bsearch(&flag, host->cpu_flags, g_strv_length(host->cpu_flags), sizeof(char *),
-                       compare_words) != NULL;
+                       vb_compare_texts) != NULL;
 }
 
 /* --- The machine --- */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/compare.h"
 #include "qemu/capabilities-private.h"
 
 VB_STRING_TABLE(
@@ -82,14 +83,10 @@ int qemu_capabilities_add_machine(QemuCapabilities *capabilities, const QemuMach
         return 0;
 }
 
-static int compare_names(gconstpointer a, gconstpointer b) {
-        return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
 static void names_seal(GPtrArray *names) {
         guint kept = 0;
 
-        g_ptr_array_sort(names, compare_names);
+        g_ptr_array_sort(names, vb_compare_texts);
         /* Interned: equal names are equal pointers. */
         for (guint i = 0; i < names->len; i++)
                 if (kept == 0 || names->pdata[i] != names->pdata[kept - 1])
@@ -151,7 +148,7 @@ bool qemu_capabilities_offers(const QemuCapabilities *capabilities, QemuSet set,
         assert(set >= 0 && set < _QEMU_SET_MAX);
 
         names = capabilities->sets[set].names;
-        return names->len > 0 && bsearch(&name, names->pdata, names->len, sizeof(gpointer), compare_names);
+        return names->len > 0 && bsearch(&name, names->pdata, names->len, sizeof(gpointer), vb_compare_texts);
 }
 
 bool qemu_capabilities_has(const QemuCapabilities *capabilities, QemuFeature feature) {

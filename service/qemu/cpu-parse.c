@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/compare.h"
 #include "qemu/capabilities-private.h"
 #include "qemu/cpu-private.h"
 #include "qemu/json.h"
@@ -69,10 +70,6 @@ int qemu_cpu_table_parse_definitions(QemuCpuTable *table, VbJson *result) {
         return 0;
 }
 
-static int compare_names(gconstpointer a, gconstpointer b) {
-        return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
 /* The features there are: whatever can be on or off. */
 static int parse_feature_names(QemuCpuTable *table, VbJson *properties) {
         json_object_object_foreach(properties, key, value) {
@@ -85,7 +82,7 @@ static int parse_feature_names(QemuCpuTable *table, VbJson *properties) {
                         return -EBADMSG;
                 g_ptr_array_add(table->names, (gpointer) name);
         }
-        g_ptr_array_sort(table->names, compare_names);
+        g_ptr_array_sort(table->names, vb_compare_texts);
         return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/compare.h"
 #include "qemu/cpu-private.h"
 
 size_t qemu_cpu_set_words(const QemuCpuTable *table) {
@@ -214,12 +215,8 @@ QemuCpuFeatureSet qemu_cpu_table_features(const QemuCpuTable *table, const QemuC
         return i >= 0 ? g_array_index(table->features, QemuCpuFeatureSet, i) : (QemuCpuFeatureSet){ NULL };
 }
 
-static int compare_names(const void *a, const void *b) {
-        return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
 int qemu_cpu_table_find_feature(const QemuCpuTable *table, const char *name) {
-        void **found = bsearch(&name, table->names->pdata, table->names->len, sizeof(void *), compare_names);
+        void **found = bsearch(&name, table->names->pdata, table->names->len, sizeof(void *), vb_compare_texts);
 
         return found ? (int) (found - table->names->pdata) : -ENOENT;
 }
