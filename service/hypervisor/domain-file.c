@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hypervisor/domain-file.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -111,14 +110,13 @@ static int check_format(const char *text, sd_bus_error *reterr) {
                                  VB_DOMAIN_FILE_FORMAT);
 }
 
-static int load_definition(VbHypervisor *hypervisor, int dir_fd, const char *file, VbDomainDefinition **ret,
-                           sd_bus_error *reterr) {
+static int load_definition(VbHypervisor *hypervisor, const char *file, VbDomainDefinition **ret, sd_bus_error *reterr) {
+        g_autofree char *path = g_build_filename(hypervisor->config_dir, file, NULL), *text = NULL;
         g_autoptr(VbDomainDefinition) definition = NULL;
-        g_autofree char *text = NULL;
         size_t size;
         int r;
 
-        r = vb_file_read(dir_fd, file, FILE_SIZE_MAX, &text, &size);
+        r = vb_file_read(AT_FDCWD, path, FILE_SIZE_MAX, &text, &size);
         if (r < 0)
                 return sd_bus_error_set_errnof(reterr, r, "it cannot be read: %s", g_strerror(-r));
         r = check_format(text, reterr);
@@ -153,7 +151,7 @@ static void drop_older_twin(VbHypervisor *hypervisor, VbDomain *twin, const VbDo
         vb_registry_remove(hypervisor->registry, twin);
 }
 
-static int load_domain(VbHypervisor *hypervisor, int dir_fd, const char *file, sd_bus_error *reterr) {
+static int load_domain(VbHypervisor *hypervisor, const char *file, sd_bus_error *reterr) {
         g_autoptr(VbDomainDefinition) definition = NULL;
         g_autoptr(VbDomain) domain = NULL;
         g_autofree char *expected = NULL;
@@ -162,7 +160,7 @@ static int load_domain(VbHypervisor *hypervisor, int dir_fd, const char *file, s
         uid_t owner;
         int r;
 
-        r = load_definition(hypervisor, dir_fd, file, &definition, reterr);
+        r = load_definition(hypervisor, file, &definition, reterr);
         if (r < 0)
                 return r;
         expected = g_strconcat(definition->name, SUFFIX, NULL);
@@ -188,17 +186,17 @@ static int load_domain(VbHypervisor *hypervisor, int dir_fd, const char *file, s
 }
 
 /* The number that the guest ran as when it was marked; 0 if the mark tells none. Its being there is what counts. */
-static int read_once(int dir_fd, const char *file) {
-        g_autofree char *text = NULL;
+static int read_once(const VbHypervisor *hypervisor, const char *file) {
+        g_autofree char *path = g_build_filename(hypervisor->autostart_dir, file, NULL), *text = NULL;
         guint64 number;
 
-        if (vb_file_read(dir_fd, file, 64, &text, /* ret_size= */ NULL) < 0 ||
+        if (vb_file_read(AT_FDCWD, path, 64, &text, /* ret_size= */ NULL) < 0 ||
             !g_ascii_string_to_unsigned(g_strchomp(text), 10, 0, INT_MAX, &number, NULL))
                 return 0;
         return (int) number;
 }
 
-static void load_mark(VbHypervisor *hypervisor, int dir_fd, const char *file) {
+static void load_mark(VbHypervisor *hypervisor, const char *file) {
         g_autofree char *name = g_strdup(file);
         VbDomain *domain;
         char *dot = strrchr(name, '.');
@@ -214,57 +212,50 @@ static void load_mark(VbHypervisor *hypervisor, int dir_fd, const char *file) {
         }
         if (once) {
                 domain->autostart_once = true;
-                domain->started_as = read_once(dir_fd, file);
+                domain->started_as = read_once(hypervisor, file);
         } else
                 domain->autostart = true;
 }
 
-static DIR *open_folder(const char *path) {
-        DIR *dir = opendir(path);
+/* A folder that is not there is empty. Whoever reads definitions holds the daemon's lock, so nobody is writing what is left over there. */
+static int list_folder(const char *path, GPtrArray **ret) {
+        int r = vb_folder_list(path, ret);
 
-        if (!dir && errno != ENOENT)
-                (void) vb_log_error_errno(errno, "cannot read folder '%s': %m", path);
-        return dir;
+        if (r == -ENOENT) {
+                *ret = g_ptr_array_new();
+                return 0;
+        }
+        return r < 0 ? vb_log_error_errno(r, "cannot read folder '%s': %m", path) : 0;
 }
 
-/* What was being written when the daemon, or the host, came to a sudden end. Whoever reads definitions holds the daemon's lock, so nobody is
- * writing it any more. */
-static bool remove_leftover(DIR *dir, const char *folder, const char *name) {
-        if (!vb_file_is_temporary(name))
-                return false;
-        if (unlinkat(dirfd(dir), name, 0) < 0)
-                (void) vb_log_warning_errno(errno, "cannot remove '%s/%s': %m", folder, name);
-        return true;
-}
+static int load_definitions(VbHypervisor *hypervisor) {
+        g_autoptr(GPtrArray) names = NULL;
+        int n = 0, r;
 
-int vb_domain_files_load(VbHypervisor *hypervisor) {
-        struct dirent *entry;
-        int n = 0;
-        DIR *dir;
-
-        dir = open_folder(hypervisor->config_dir);
-        if (!dir)
-                return errno == ENOENT ? 0 : -errno;
-        while ((entry = readdir(dir))) {
+        r = list_folder(hypervisor->config_dir, &names);
+        if (r < 0)
+                return r;
+        for (guint i = 0; i < names->len; i++) {
+                const char *file = g_ptr_array_index(names, i);
                 g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
 
-                if (remove_leftover(dir, hypervisor->config_dir, entry->d_name))
+                if (file[0] == '.' || !g_str_has_suffix(file, SUFFIX))
                         continue;
-                if (entry->d_name[0] == '.' || !g_str_has_suffix(entry->d_name, SUFFIX))
-                        continue;
-                if (load_domain(hypervisor, dirfd(dir), entry->d_name, &error) < 0)
-                        vb_log_error("'%s/%s' is left alone: %s", hypervisor->config_dir, entry->d_name, error.message);
+                if (load_domain(hypervisor, file, &error) < 0)
+                        vb_log_error("'%s/%s' is left alone: %s", hypervisor->config_dir, file, error.message);
                 else
                         n++;
         }
-        closedir(dir);
+        return n;
+}
 
-        dir = open_folder(hypervisor->autostart_dir);
-        if (dir) {
-                while ((entry = readdir(dir)))
-                        if (!remove_leftover(dir, hypervisor->autostart_dir, entry->d_name))
-                                load_mark(hypervisor, dirfd(dir), entry->d_name);
-                closedir(dir);
-        }
+int vb_domain_files_load(VbHypervisor *hypervisor) {
+        g_autoptr(GPtrArray) marks = NULL;
+        int n;
+
+        n = load_definitions(hypervisor);
+        if (n >= 0 && list_folder(hypervisor->autostart_dir, &marks) >= 0)
+                for (guint i = 0; i < marks->len; i++)
+                        load_mark(hypervisor, g_ptr_array_index(marks, i));
         return n;
 }
