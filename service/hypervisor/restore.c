@@ -83,22 +83,26 @@ static Boot *boot_new(VbDomain *domain, const VbStartOptions *options, VbDone do
         return boot;
 }
 
+/* What was begun with vb_domain_begin(), so that nobody else starts it meanwhile, goes on with vb_domain_start(). */
 static int find_domain(const Boot *boot, VbDomain **ret, sd_bus_error *reterr) {
-        *ret = vb_registry_find(boot->hypervisor->registry, &boot->uuid);
-        if (*ret)
+        VbDomain *domain = vb_registry_find(boot->hypervisor->registry, &boot->uuid);
+
+        if (domain)
+                vb_domain_abandon(domain);
+        if (domain && domain->config) {
+                *ret = domain;
                 return 0;
+        }
+        if (domain)
+                vb_domain_settle(domain);
         return sd_bus_error_set(reterr, VB_ERROR_NO_DOMAIN, "the domain was undefined while it was to be started");
 }
 
-static int start_saved(Boot *boot, Reading *reading, sd_bus_error *reterr) {
+static int start_saved(VbDomain *domain, Boot *boot, Reading *reading, sd_bus_error *reterr) {
         g_autoptr(VbDomainDefinition) definition = NULL;
         g_autofree char *path = NULL;
-        VbDomain *domain;
         int r;
 
-        r = find_domain(boot, &domain, reterr);
-        if (r < 0)
-                return r;
         r = vb_domain_definition_parse(&definition, reading->state->xml, strlen(reading->state->xml), VB_DOMAIN_PARSE_PRIVATE,
                                        reterr);
         if (r < 0)
@@ -116,9 +120,11 @@ static int start_saved(Boot *boot, Reading *reading, sd_bus_error *reterr) {
 static void on_managed_read(VbWorker *worker, int r, const sd_bus_error *error, void *data, void *userdata) {
         g_auto(sd_bus_error) own = SD_BUS_ERROR_NULL;
         g_autoptr(Boot) boot = userdata;
+        VbDomain *domain;
+        int q = find_domain(boot, &domain, &own);
 
         if (r >= 0) {
-                r = start_saved(boot, data, &own);
+                r = q < 0 ? q : start_saved(domain, boot, data, &own);
                 error = &own;
         }
         if (r < 0)
@@ -135,6 +141,7 @@ static int boot_saved(VbDomain *domain, const VbStartOptions *options, VbDone do
                             on_managed_read, boot, reterr);
         if (r < 0) {
                 reading_free(reading);
+                vb_domain_abandon(domain);
                 return r;
         }
         (void) g_steal_pointer(&boot);
@@ -145,11 +152,13 @@ static void on_save_removed(int r, void *userdata) {
         g_auto(sd_bus_error) error = SD_BUS_ERROR_NULL;
         g_autoptr(Boot) boot = userdata;
         VbDomain *domain;
+        int q = find_domain(boot, &domain, &error);
 
-        if (r < 0)
+        if (r < 0) {
+                sd_bus_error_free(&error);
                 r = sd_bus_error_setf(&error, VB_ERROR_STORAGE_FAILED, "the managed save cannot be removed: %s", g_strerror(-r));
-        else
-                r = find_domain(boot, &domain, &error);
+        } else
+                r = q;
         if (r >= 0) {
                 vb_domain_set_managed_save(domain, false);
                 r = vb_domain_start(domain, NULL, &boot->options, boot->done, boot->userdata, &error);
@@ -166,6 +175,8 @@ int vb_domain_boot(VbDomain *domain, const VbStartOptions *options, VbDone done,
                 return vb_domain_start(domain, NULL, options, done, userdata, reterr);
 
         r = vb_domain_check_off(domain, reterr);
+        if (r >= 0)
+                r = vb_domain_begin(domain, "start", /* done= */ NULL, /* userdata= */ NULL, reterr);
         if (r < 0)
                 return r;
         if (!options->force_boot)

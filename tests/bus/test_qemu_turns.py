@@ -61,6 +61,28 @@ class Turns(QemuCase):
             call.result()
         self.assertEqual(changes.states(path), ["paused", "running", "paused", "running", "paused"])
 
+    def test_a_saved_guest_is_started_once(self):
+        for options in ("{}", "{'force-boot': <true>}"):
+            path = self.client.define(xml("web", uuid="7e57e500-0000-4000-8000-000000000003"))
+            self.client.domain(path, "Start")
+            self.client.domain(path, "ManagedSave")
+            first = self.client.send(path, DOMAIN, "Start", variant(f"(@a{{sv}} {options},)"))
+            second = self.send(path, "Start")
+            first.result()
+            self.assertFails(second, "InvalidState", "domain 'web': the guest runs already (it is running)")
+            self.client.domain(path, "Destroy")
+
+    def test_a_save_that_cannot_be_read_leaves_the_turn(self):
+        path = self.client.define(xml("web"))
+        self.client.domain(path, "Start")
+        self.client.domain(path, "ManagedSave")
+        save = next((self.bus.directory / "state").rglob("*.save"))
+        save.write_bytes(b"nothing of the kind")
+        for _ in range(2):
+            self.assertEqual(self.client.refused(path, "Start").name, ERROR + "InvalidArgument")
+        self.client.domain(path, "Start", "{'force-boot': <true>}")
+        self.assertEqual(self.client.state(path), ("running", "booted"))
+
     def test_what_was_waited_for_counts(self):
         """State is looked at when the turn has come."""
         path = self.client.define(xml("web"))
