@@ -16,6 +16,8 @@
 #include "qemu/opener/qcow2.h"
 
 #define SOCKET_FD 0
+#define SEND_PAUSE_USEC (20 * 1000)
+#define SEND_ATTEMPTS_MAX 500 /* ten seconds */
 
 typedef union Control {
         struct cmsghdr header;
@@ -33,6 +35,22 @@ typedef struct Request {
 static _Noreturn void die(const char *why) {
         (void) fprintf(stderr, "%s\n", why);
         exit(EXIT_FAILURE);
+}
+
+/* The kernel bounds how many descriptors a user may have under way in sockets, all processes together; what fills that bound is soon received,
+ * or given up, by others. */
+static ssize_t send_patiently(const struct msghdr *message) {
+        ssize_t n = -1;
+
+        for (unsigned i = 0; i < SEND_ATTEMPTS_MAX; i++) {
+                do
+                        n = sendmsg(SOCKET_FD, message, MSG_NOSIGNAL);
+                while (n < 0 && errno == EINTR);
+                if (n >= 0 || errno != ETOOMANYREFS)
+                        break;
+                (void) usleep(SEND_PAUSE_USEC);
+        }
+        return n;
 }
 
 static void send_reply(OpenerReply reply, const char *path, const char *backing, int fd) {
@@ -56,11 +74,11 @@ static void send_reply(OpenerReply reply, const char *path, const char *backing,
                 control.header.cmsg_len = CMSG_LEN(sizeof(int));
                 memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
         }
-        do
-                n = sendmsg(SOCKET_FD, &message, MSG_NOSIGNAL);
-        while (n < 0 && errno == EINTR);
-        if (n < 0)
-                die("cannot send a reply");
+        n = send_patiently(&message);
+        if (n < 0) {
+                (void) fprintf(stderr, "cannot send a reply: %s\n", strerror(errno));
+                exit(EXIT_FAILURE);
+        }
 }
 
 static _Noreturn void send_failure(uint32_t index, int error, const char *sentence) {
