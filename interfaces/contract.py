@@ -12,9 +12,13 @@ import errors
 ACTION = "org.virtbus.Action"
 ACTION_FOR = "org.virtbus.Action.For"
 TURN = "org.virtbus.Turn"
+READS = "org.virtbus.Reads"
 EMITS_CHANGED = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
 PUBLIC = "public"
+# What methods that only read are called, and the actions that they need.
+READING_VERBS = ("Get", "List", "Compare", "Baseline")
+READING_ACTIONS = (".read", ".read-secure")
 # What a call may have to wait for: see service/bus/turn.h.
 TURNS = ("guest", "definition", "handler")
 ACTION_SUBJECTS = ("object", "caller", "administrator", "handler")
@@ -63,6 +67,7 @@ class Member:
     actions: list[str] = dataclasses.field(default_factory=list)
     action_for: str = "object"
     turns: list[str] = dataclasses.field(default_factory=list)
+    reads: bool | None = None  # of a method: it changes nothing, and so may be called again
     errors: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     emits: list[tuple[str, str, str]] = dataclasses.field(default_factory=list)
     # methods and signals
@@ -179,7 +184,7 @@ class Reader:
 
     def method(self, element, member):
         self.only(element, {"name", "since"}, {"annotation", "doc", "arg", "error", "emits"})
-        self.annotations(element, member, {ACTION, ACTION_FOR, TURN})
+        self.annotations(element, member, {ACTION, ACTION_FOR, TURN, READS})
         for child in element.findall("arg"):
             direction = child.get("direction")
             if direction == "in":
@@ -189,6 +194,7 @@ class Reader:
             else:
                 self.fail(f"argument '{child.get('name')}' has no direction, which is 'in' or 'out'")
         self.needs_action(member)
+        self.needs_class(member)
 
     def property(self, element, member):
         self.only(element, {"name", "since", "type", "access", "words"}, {"annotation", "doc", "error", "emits"})
@@ -291,10 +297,25 @@ class Reader:
                 for turn in member.turns:
                     if turn not in TURNS:
                         self.fail(f"{TURN} is '{turn}', not one of {' '.join(TURNS)}")
+            elif name == READS:
+                if value not in ("yes", "no"):
+                    self.fail(f"{READS} is '{value}', neither 'yes' nor 'no'")
+                member.reads = value == "yes"
             else:
                 if value not in ("true", "const", "false"):
                     self.fail(f"{EMITS_CHANGED} is '{value}', not 'true', 'const' or 'false'")
                 member.emits_changed = value
+
+    def needs_class(self, member):
+        """Whether a method only reads: its name and its actions say so both, or an annotation does."""
+        by_name = re.match(rf"({'|'.join(READING_VERBS)})(?![a-z])", member.name) is not None
+        by_actions = all(action == PUBLIC or action.endswith(READING_ACTIONS) for action in member.actions)
+        if member.reads is None and by_name != by_actions:
+            self.fail(f"its name says that it {'reads' if by_name else 'does something'}, and its action that it "
+                      f"{'reads' if by_actions else 'does something'}: add the annotation {READS}, \"yes\" if calling it again changes nothing")
+        elif member.reads == by_name == by_actions:
+            self.fail(f"{READS} is not needed: name and action say the same")
+        member.reads = by_name if member.reads is None else member.reads
 
     def needs_action(self, member):
         if not member.actions:

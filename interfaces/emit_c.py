@@ -444,17 +444,40 @@ def actions_header(used):
     lines = ["/* Generated from the XML files in interfaces/: the polkit actions that members name. */\n#pragma once\n",
              '#include "bus/interface.h"\n']
     lines += [f"extern const VbAction {action_variable(action)};" for action in sorted(used)]
-    return "\n".join(lines) + "\n\n/* All of them, for tests; ends with NULL. */\nextern const VbAction *const vb_actions[];\n"
+    return "\n".join(lines) + """
+
+/* All of them, for tests; ends with NULL. */
+extern const VbAction *const vb_actions[];
+
+/* The methods that only read, so that who does not know whether a call was heard may call again. */
+bool vb_method_reads(const char *interface, const char *member);
+"""
 
 
-def actions_source(used):
-    lines = ['/* Generated from the XML files in interfaces/. */\n#include "interfaces/actions.h"\n']
+READS = """
+bool vb_method_reads(const char *interface, const char *member) {
+        for (size_t i = 0; i < sizeof reading / sizeof reading[0]; i++)
+                if (strcmp(reading[i].interface, interface) == 0 && strcmp(reading[i].member, member) == 0)
+                        return true;
+        return false;
+}
+"""
+
+
+def reading_methods(interfaces):
+    rows = "".join(f"        {{ {quote(interface.name)}, {quote(method.name)} }},\n"
+                   for interface in interfaces for method in interface.methods if method.reads)
+    return f"\nstatic const struct {{\n        const char *interface, *member;\n}} reading[] = {{\n{rows}}};\n" + READS
+
+
+def actions_source(used, interfaces):
+    lines = ['/* Generated from the XML files in interfaces/. */\n#include "interfaces/actions.h"\n\n#include <string.h>\n']
     for action, (own, _) in sorted(used.items()):
         twin = quote(action + "-own") if own else "NULL"
         reads = ", .reads = true" if action.endswith(".read") else ""
         lines.append(f"const VbAction {action_variable(action)} = {{ .id = {quote(action)}, .own = {twin}{reads} }};")
     names = "".join(f"        &{action_variable(action)},\n" for action in sorted(used))
-    lines.append(f"\nconst VbAction *const vb_actions[] = {{\n{names}        NULL,\n}};\n")
+    lines.append(f"\nconst VbAction *const vb_actions[] = {{\n{names}        NULL,\n}};\n" + reading_methods(interfaces))
     return "\n".join(lines)
 
 

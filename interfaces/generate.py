@@ -40,7 +40,7 @@ def generate(arguments):
         "header": lambda: emit_c.header(interfaces[0]),
         "source": lambda: emit_c.source(interfaces[0]),
         "actions-header": lambda: emit_c.actions_header(used),
-        "actions-source": lambda: emit_c.actions_source(used),
+        "actions-source": lambda: emit_c.actions_source(used, interfaces),
         "docs": lambda: emit_docs.reference(interfaces, list(errors.rows(arguments.errors))),
         "clean": lambda: emit_docs.introspection(interfaces[0]),
         "check": lambda: "",

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "bus/names.h"
+#include "interfaces/actions.h"
 #include "proxy/backend-link.h"
 #include "proxy/domains-private.h"
 #include "proxy/drivers.h"
@@ -259,15 +260,14 @@ static void on_signal(sd_bus_message *signal, void *userdata) {
                                             sd_bus_message_get_member(signal));
 }
 
-/* What only reads may be asked twice. The contract's names tell. */
+/* What only reads may be asked twice. */
 static bool only_reads(sd_bus_message *message) {
-        static const char *const verbs[] = { "Get", "List", "Compare", "Baseline" };
-        const char *member = sd_bus_message_get_member(message);
+        const char *interface = sd_bus_message_get_interface(message), *member = sd_bus_message_get_member(message);
 
-        for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-                if (g_str_has_prefix(member, verbs[i]))
-                        return true;
-        return false;
+        /* Properties and the object manager, whose other member is Set. */
+        if (g_str_has_prefix(interface, "org.freedesktop.DBus."))
+                return g_str_has_prefix(member, "Get");
+        return vb_method_reads(interface, member);
 }
 
 /* Has the next wire asked what this one has not answered, once. */

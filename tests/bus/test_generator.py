@@ -80,6 +80,11 @@ BROKEN = [
      'name="org.virtbus.Acton" value="org.virtbus.domain.modify"/>\n      <doc>Paints', "Thing1.Paint", "'org.virtbus.Acton'"),
     ("a turn that there is not", '<doc>Paints it.', '<annotation name="org.virtbus.Turn" value="guest brush"/><doc>Paints it.', "Thing1.Paint", "'brush'"),
     ("a turn of what everyone may call", 'value="org.virtbus.domain.modify"/>\n      <doc>Dries', 'value="public"/><annotation name="org.virtbus.Turn" value="guest"/>\n      <doc>Dries', "Thing1.Dry", "wait"),
+    ("a reading name and another action", 'method name="Dry"', 'method name="GetDry"', "Thing1.GetDry", "its name says that it reads", "org.virtbus.Reads"),
+    ("another name and a reading action", 'value="org.virtbus.domain.modify"/>\n      <doc>Dries', 'value="org.virtbus.domain.read"/>\n      <doc>Dries',
+     "Thing1.Dry", "its action that it reads", "org.virtbus.Reads"),
+    ("reading neither yes nor no", "<doc>Dries", '<annotation name="org.virtbus.Reads" value="perhaps"/><doc>Dries', "Thing1.Dry", "'perhaps'"),
+    ("reading that needs not be said", "<doc>Dries", '<annotation name="org.virtbus.Reads" value="no"/><doc>Dries', "Thing1.Dry", "not needed"),
     ("an unknown attribute", '<option name="coats"', '<option nane="coats" name="coats"', "'nane'"),
     ("an argument without direction", ' direction="out"', "", "'cost'", "direction"),
     ("a set without a name", '<options name="weather">', "<options>", "Thing1", "<options> has no name"),
@@ -137,7 +142,7 @@ class Generator(unittest.TestCase):
                 self.assertEqual(self.generate(GOOD, what).stdout, result.stdout)
 
     def test_public_is_an_action(self):
-        self.assertEqual(self.generate(GOOD.replace("org.virtbus.domain.modify", "public")).returncode, 0)
+        self.assertEqual(self.generate(GOOD.replace("org.virtbus.domain.modify", "public").replace('method name="', 'method name="Get')).returncode, 0)
 
     def test_reference_is_up_to_date(self):
         files = sorted(INTERFACES.glob("org.virtbus.*.xml"))

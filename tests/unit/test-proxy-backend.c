@@ -2,6 +2,7 @@
 #include "proxy/backend.h"
 
 #include "base/error.h"
+#include "interfaces/actions.h"
 #include "test-proxy-driver.h"
 
 typedef struct Call {
@@ -46,7 +47,7 @@ static int try_send(Call *call, Driver *d, uint64_t client, const char *member, 
         g_autoptr(sd_bus_message) message = NULL;
 
         call->driver = d;
-        g_assert_cmpint(proxy_backend_new_method(d->backend, &message, NULL, "org.virtbus.Test1", member), >=, 0);
+        g_assert_cmpint(proxy_backend_new_method(d->backend, &message, NULL, "org.virtbus.Hypervisor1", member), >=, 0);
         return proxy_backend_call(&call->call, d->backend, &(ProxyClient){ .id = client }, /* read_only= */ true, message,
                                   on_answer, call, reterr);
 }
@@ -202,25 +203,53 @@ static void test_sent_is_lost(void) {
         g_assert_cmpuint(first.n, ==, 1);
 }
 
+/* As the contract says of each method; there are some whose names would mislead. */
+static void test_what_reads(void) {
+        g_assert_true(vb_method_reads("org.virtbus.Domain1", "GetXML"));
+        g_assert_true(vb_method_reads("org.virtbus.Hypervisor1", "GetCommandLine"));
+        g_assert_true(vb_method_reads("org.virtbus.Hypervisor1", "ListDomains"));
+        g_assert_false(vb_method_reads("org.virtbus.Domain1", "Start"));
+        g_assert_false(vb_method_reads("org.virtbus.Domain1", "ListDomains"));
+        g_assert_false(vb_method_reads("org.virtbus.Daemon1", "OpenLink"));
+        g_assert_false(vb_method_reads("org.virtbus.Hypervisor1", "SetSavedXML"));
+        g_assert_false(vb_method_reads("org.virtbus.Hypervisor1", "GetNothing"));
+}
+
+/* What is not known to read may have been done. */
+static void test_unknown_is_not_repeated(void) {
+        g_auto(Call) call = {};
+        Driver d;
+
+        driver_begin(&d);
+        send_call(&call, &d, 7, "GetNothing");
+        {
+                g_autoptr(End) end = driver_accept(&d, 7);
+                g_autoptr(sd_bus_message) message = end_next_call(&d, end, "GetNothing");
+        }
+        assert_failed(&call, VB_ERROR_OPERATION_FAILED, UNKNOWN_OUTCOME);
+        g_assert_cmpuint(d.n_asked, ==, 1);
+        driver_end(&d);
+}
+
 /* What only reads is asked again, once. */
 static void test_question_is_lost(void) {
         g_auto(Call) once = {}, twice = {};
         Driver d;
 
         driver_begin(&d);
-        send_call(&once, &d, 7, "GetOne");
-        send_call(&twice, &d, 7, "GetTwo");
+        send_call(&once, &d, 7, "GetCapabilities");
+        send_call(&twice, &d, 7, "GetCommandLine");
         {
                 g_autoptr(End) end = driver_accept(&d, 7);
-                g_autoptr(sd_bus_message) one = end_next_call(&d, end, "GetOne"), two = end_next_call(&d, end, "GetTwo");
+                g_autoptr(sd_bus_message) one = end_next_call(&d, end, "GetCapabilities"), two = end_next_call(&d, end, "GetCommandLine");
         }
         {
                 g_autoptr(End) end = driver_accept(&d, 7);
                 g_autoptr(sd_bus_message) two = NULL;
 
-                serve(&d, end, "GetOne");
-                assert_answered(&once, "GetOne");
-                two = end_next_call(&d, end, "GetTwo");
+                serve(&d, end, "GetCapabilities");
+                assert_answered(&once, "GetCapabilities");
+                two = end_next_call(&d, end, "GetCommandLine");
                 g_assert_cmpuint(twice.n, ==, 0);
         }
         assert_failed(&twice, VB_ERROR_OPERATION_FAILED, UNKNOWN_OUTCOME);
@@ -435,6 +464,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/backend/no-link", test_no_link);
         g_test_add_func("/backend/sent-is-lost", test_sent_is_lost);
         g_test_add_func("/backend/question-is-lost", test_question_is_lost);
+        g_test_add_func("/backend/what-reads", test_what_reads);
+        g_test_add_func("/backend/unknown-is-not-repeated", test_unknown_is_not_repeated);
         g_test_add_func("/backend/unsent-goes-to-next", test_unsent_goes_to_next);
         g_test_add_func("/backend/retires", test_retires);
         g_test_add_func("/backend/never-answers", test_never_answers);
