@@ -9,8 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "qemu/monitor-output.h"
-#include "qemu/monitor-stream.h"
+#include "qemu/monitor-private.h"
 
 /* How it works: what the socket brings goes through a JsonStream; each object is the greeting, an event, or the
  * answer to the oldest command, as QEMU answers in order. One turn of the loop reads at most one buffer and
@@ -32,63 +31,10 @@
 #define EVENTS_PER_WINDOW 500u
 #define WINDOW_USEC 100000u
 
-typedef enum MonitorState {
-        MONITOR_GREETING,
-        MONITOR_NEGOTIATING, /* qmp_capabilities is under way */
-        MONITOR_READY,
-        MONITOR_CLOSED,
-} MonitorState;
-
-typedef struct Command {
-        uint64_t id;
-        char *name;
-        QmpReplyCallback callback;
-        void *userdata;
-        uint64_t deadline; /* UINT64_MAX: none */
-        bool forgotten;    /* nobody waits any more; only its answer is still due */
-} Command;
-
-struct QmpMonitor {
-        /* configured */
-        char *name;
-        QmpMonitorHandlers handlers;
-        void *userdata;
-
-        /* runtime */
-        unsigned n_ref; /* one for the owner, one while callbacks may run */
-        bool freed;
-        MonitorState state;
-        QmpVersion version;
-        int fd;
-
-        JsonStream stream;
-        char *buffer; /* of READ_SIZE while there is something in it, so that 1000 quiet monitors cost little */
-        size_t buffer_begin, buffer_end;
-        uint64_t window_begin;
-        unsigned window_events;
-
-        OutputQueue output;
-        GQueue pending;  /* Command, in the order sent */
-        GQueue rejected; /* Command that never were sent: to be told so in the next turn */
-        size_t n_forgotten;
-        uint64_t last_id;
-        int end;             /* why it closed */
-        sd_bus_error end_error;
-
-        sd_event *event;
-        sd_event_source *io;
-        sd_event_source *more;     /* defer: goes on where the last turn stopped */
-        sd_event_source *deadline; /* the earliest of pending's */
-        uint64_t armed;
-        sd_event_source *pause; /* the rest of a window after too many events */
-        bool paused;
-};
-
-static void command_free(Command *command) {
+void qmp_command_free(Command *command) {
         g_free(command->name);
         g_free(command);
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Command, command_free)
 
 static QmpMonitor *monitor_unref(QmpMonitor *monitor) {
         if (--monitor->n_ref > 0)
@@ -122,7 +68,7 @@ static uint64_t now_usec(void) {
 
 /* Answers to commands */
 
-static void answer(QmpMonitor *monitor, Command *command, const QmpReply *reply) {
+void qmp_command_answer(QmpMonitor *monitor, Command *command, const QmpReply *reply) {
         QmpReplyCallback callback = g_steal_pointer(&command->callback);
 
         if (command->forgotten)
@@ -142,7 +88,7 @@ static void __attribute__((format(printf, 5, 6))) answer_error(QmpMonitor *monit
         va_start(arguments, format);
         (void) sd_bus_error_setfv(&reply.error, error_name, format, arguments);
         va_end(arguments);
-        answer(monitor, command, &reply);
+        qmp_command_answer(monitor, command, &reply);
         sd_bus_error_free(&reply.error);
 }
 
@@ -153,8 +99,8 @@ static void fail_all(QmpMonitor *monitor, GQueue *queue, int r, const sd_bus_err
         while ((command = g_queue_pop_head(queue))) {
                 if (command->forgotten && queue == &monitor->pending)
                         monitor->n_forgotten--;
-                answer(monitor, command, &reply);
-                command_free(command);
+                qmp_command_answer(monitor, command, &reply);
+                qmp_command_free(command);
         }
 }
 
@@ -169,14 +115,13 @@ static void fail_rejected(QmpMonitor *monitor) {
                         answer_error(monitor, command, -E2BIG, VB_ERROR_LIMIT_EXCEEDED,
                                      "%s: command '%s': too much is waiting for the emulator already",
                                      monitor->name, command->name);
-                command_free(command);
+                qmp_command_free(command);
         }
 }
 
 /* The end */
 
-/* Error text is the part behind the name. All that is pending fails, then the owner is told. */
-static void __attribute__((format(printf, 3, 4))) monitor_close(QmpMonitor *monitor, int r, const char *format, ...) {
+void qmp_monitor_close(QmpMonitor *monitor, int r, const char *format, ...) {
         g_autofree char *reason = NULL;
         va_list arguments;
 
@@ -273,7 +218,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static void queue_command(QmpMonitor *monitor, Command *command, VbJson *arguments, int fd, bool first) {
+void qmp_monitor_queue(QmpMonitor *monitor, Command *command, VbJson *arguments, int fd, bool first) {
         g_autoptr(VbJson) request = json_object_new_object();
         g_autofree char *line = NULL;
         const char *text;
@@ -330,7 +275,7 @@ static uint64_t send_command(QmpMonitor *monitor, const char *name, VbJson *argu
                 wake(monitor);
                 return command->id;
         }
-        queue_command(monitor, command, arguments, vb_steal_fd(&owned_fd), /* first= */ false);
+        qmp_monitor_queue(monitor, command, arguments, vb_steal_fd(&owned_fd), /* first= */ false);
         flush_output(monitor);
         return command->id;
 }
@@ -369,129 +314,6 @@ void qmp_monitor_forget(QmpMonitor *monitor, uint64_t id) {
 
 /* Receiving */
 
-static void handle_answer(QmpMonitor *monitor, VbJson *message, VbJson *id) {
-        Command *oldest = g_queue_peek_head(&monitor->pending);
-        g_autoptr(Command) command = NULL;
-        VbJson *result = NULL, *error;
-
-        if (!oldest || !json_object_is_type(id, json_type_int) || json_object_get_int64(id) < 0 ||
-            json_object_get_uint64(id) != oldest->id) {
-                monitor_close(monitor, -EPROTO, "answered what was not asked; cut off");
-                return;
-        }
-        error = json_member(message, "error", json_type_object);
-        if (!error && !json_object_object_get_ex(message, "return", &result)) {
-                monitor_close(monitor, -EPROTO, "sent an answer without a result; cut off");
-                return;
-        }
-
-        command = g_queue_pop_head(&monitor->pending);
-        if (command->forgotten)
-                monitor->n_forgotten--;
-        if (g_queue_is_empty(&monitor->pending) && monitor->deadline) {
-                (void) sd_event_source_set_enabled(monitor->deadline, SD_EVENT_OFF);
-                monitor->armed = UINT64_MAX;
-        }
-
-        if (error) {
-                VbJson *class = json_member(error, "class", json_type_string);
-                VbJson *desc = json_member(error, "desc", json_type_string);
-                g_autofree char *text = json_peer_text(desc ? json_object_get_string(desc) : "no reason given");
-                g_autofree char *class_text = json_peer_text(class ? json_object_get_string(class) : "GenericError");
-                QmpReply reply = { .r = -EPROTO, .error_class = class_text };
-
-                (void) sd_bus_error_setf(&reply.error, VB_ERROR_MONITOR_FAILED, "%s: command '%s': %s",
-                                         monitor->name, command->name, text);
-                answer(monitor, command, &reply);
-                sd_bus_error_free(&reply.error);
-        } else
-                answer(monitor, command, &(QmpReply) { .result = result });
-}
-
-static void handle_event(QmpMonitor *monitor, VbJson *message, VbJson *name) {
-        VbJson *data = NULL, *timestamp = json_member(message, "timestamp", json_type_object);
-        VbJson *seconds = NULL, *microseconds = NULL;
-        uint64_t usec = 0;
-
-        if (json_object_object_get_ex(message, "data", &data) && data && !json_object_is_type(data, json_type_object)) {
-                monitor_close(monitor, -EPROTO, "sent an event whose data is no object; cut off");
-                return;
-        }
-        if (timestamp) {
-                seconds = json_member(timestamp, "seconds", json_type_int);
-                microseconds = json_member(timestamp, "microseconds", json_type_int);
-        }
-        /* A clock that QEMU cannot read is told as -1. */
-        if (seconds && microseconds && json_object_get_int64(seconds) > 0 && json_object_get_int64(microseconds) >= 0 &&
-            (__builtin_mul_overflow((uint64_t) json_object_get_int64(seconds), (uint64_t) G_USEC_PER_SEC, &usec) ||
-             __builtin_add_overflow(usec, (uint64_t) json_object_get_int64(microseconds), &usec)))
-                usec = 0;
-
-        monitor->window_events++;
-        if (monitor->handlers.event)
-                monitor->handlers.event(monitor, json_object_get_string(name), data, usec, monitor->userdata);
-}
-
-static void on_capabilities(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
-        if (reply->r == -EPROTO) {
-                monitor_close(monitor, -EPROTO, "refused to negotiate: %s", reply->error.message);
-                return;
-        }
-        if (reply->r < 0)
-                return; /* closed() or free() tell it */
-        monitor->state = MONITOR_READY;
-        if (monitor->handlers.ready)
-                monitor->handlers.ready(monitor, monitor->userdata);
-}
-
-static unsigned version_part(VbJson *version, const char *key) {
-        VbJson *part = json_member(version, key, json_type_int);
-
-        return part ? (unsigned) CLAMP(json_object_get_int64(part), 0, 10000) : 0;
-}
-
-static void handle_greeting(QmpMonitor *monitor, VbJson *message) {
-        VbJson *qmp = json_member(message, "QMP", json_type_object), *version, *qemu, *package;
-        Command *command;
-
-        version = qmp ? json_member(qmp, "version", json_type_object) : NULL;
-        qemu = version ? json_member(version, "qemu", json_type_object) : NULL;
-        if (!qemu) {
-                monitor_close(monitor, -EPROTO, "did not greet as a QMP server; cut off");
-                return;
-        }
-        monitor->version.major = version_part(qemu, "major");
-        monitor->version.minor = version_part(qemu, "minor");
-        monitor->version.micro = version_part(qemu, "micro");
-        package = json_member(version, "package", json_type_string);
-        if (package)
-                g_strlcpy(monitor->version.package, json_object_get_string(package), sizeof monitor->version.package);
-
-        /* Before all that was sent in the meantime. */
-        command = g_new(Command, 1);
-        *command = (Command) {
-                .id = ++monitor->last_id,
-                .name = g_strdup("qmp_capabilities"),
-                .callback = on_capabilities,
-                .deadline = UINT64_MAX,
-        };
-        queue_command(monitor, command, NULL, -EBADF, /* first= */ true);
-        monitor->state = MONITOR_NEGOTIATING;
-}
-
-static void handle_message(QmpMonitor *monitor, VbJson *message) {
-        VbJson *member;
-
-        if (monitor->state == MONITOR_GREETING)
-                handle_greeting(monitor, message);
-        else if ((member = json_member(message, "event", json_type_string)))
-                handle_event(monitor, message, member);
-        else if (json_object_object_get_ex(message, "id", &member))
-                handle_answer(monitor, message, member);
-        else
-                monitor_close(monitor, -EPROTO, "sent what is neither event nor answer; cut off");
-}
-
 /* true: a buffer of news; false: nothing now, or the end. */
 static bool read_more(QmpMonitor *monitor) {
         ssize_t n;
@@ -508,10 +330,10 @@ static bool read_more(QmpMonitor *monitor) {
         g_clear_pointer(&monitor->buffer, g_free);
         /* ECONNRESET: it closed without having read all that we sent. */
         if (n == 0 || errno == ECONNRESET)
-                monitor_close(monitor, -ENOTCONN,
+                qmp_monitor_close(monitor, -ENOTCONN,
                               json_stream_is_inside(&monitor->stream) ? "closed in the middle of a message" : "closed");
         else if (errno != EAGAIN && errno != EINTR)
-                monitor_close(monitor, -errno, "failed: %s", g_strerror(errno));
+                qmp_monitor_close(monitor, -errno, "failed: %s", g_strerror(errno));
         return false;
 }
 
@@ -557,12 +379,12 @@ static void handle_buffer(QmpMonitor *monitor) {
                 r = json_stream_feed(&monitor->stream, monitor->buffer + monitor->buffer_begin,
                                      monitor->buffer_end - monitor->buffer_begin, &used, &message);
                 if (r < 0) {
-                        monitor_close(monitor, -EPROTO, "sent %s; cut off", monitor->stream.error);
+                        qmp_monitor_close(monitor, -EPROTO, "sent %s; cut off", monitor->stream.error);
                         return;
                 }
                 monitor->buffer_begin += used;
                 if (r > 0)
-                        handle_message(monitor, message);
+                        qmp_monitor_handle_message(monitor, message);
                 if (monitor->freed || monitor->state == MONITOR_CLOSED || must_pause(monitor))
                         return;
         }
