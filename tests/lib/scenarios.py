@@ -153,9 +153,15 @@ def execute(suite, scenario, shared):
 
 
 def results_of(scenario, status, output):
-    """One result for each line of its own, with what was printed after it; else one for all; plus one for an end that no line foretold."""
-    lines = re.findall(r"^(ok|not ok)\b[ \d-]*(.*)\n?((?:(?!ok\b|not ok\b).*\n?)*)", output, re.MULTILINE)
-    results = [{"name": f"{scenario.name}: {what}", "good": word == "ok", "log": log} for word, what, log in lines]
+    """One result for each line of its own, with what was printed before it (what a condition had to say) and after it; else one for all; plus one
+    for an end that no line foretold."""
+    first, *parts = re.split(r"^(?=(?:ok|not ok)\b)", output, flags=re.MULTILINE)
+    results, before = [], first
+    for part in parts:
+        line, _, after = part.partition("\n")
+        word, what = re.match(r"(ok|not ok)\b[ \d-]*(.*)", line).groups()
+        results.append({"name": f"{scenario.name}: {what}", "good": word == "ok", "log": before + after})
+        before = after
     if status == CANNOT:
         return [], True
     if status is None:
