@@ -196,6 +196,18 @@ static int tell_tray_changed(ProxyEvents *events, const ProxyDomain *domain, sd_
         return r;
 }
 
+/* Where the image is, nobody is told who may not read the definition. */
+static int tell_block_threshold(ProxyEvents *events, const ProxyDomain *domain, sd_bus_message *signal) {
+        uint64_t threshold, excess;
+        const char *disk;
+        int r = sd_bus_message_read(signal, "stt", &disk, &threshold, &excess);
+
+        if (r >= 0)
+                SEND(events, VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD, domain, RemoteDomainEventBlockThresholdMsg,
+                     .dom = proxy_domain_to_rpc(domain), .dev = disk, .threshold = threshold, .excess = excess);
+        return r;
+}
+
 static int tell_device_removed(ProxyEvents *events, const ProxyDomain *domain, sd_bus_message *signal) {
         const char *device;
         int r = sd_bus_message_read(signal, "s", &device);
@@ -289,6 +301,7 @@ static const struct {
         Tell tell;
 } signals[] = {
         { "AgentAwaited", tell_agent_awaited },
+        { "BlockThreshold", tell_block_threshold },
         { "ClockChanged", tell_clock_changed },
         { "CrashLoaded", tell_crash_loaded },
         { "DeviceRemovalFailed", tell_device_removal_failed },

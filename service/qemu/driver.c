@@ -230,6 +230,7 @@ static const VbDomain1Handlers domain_handlers = {
         .connect_display = qemu_on_connect_display,
         .get_display_client = qemu_on_get_display_client,
         .screenshot = qemu_on_screenshot,
+        .set_block_threshold = qemu_on_set_block_threshold,
         .send_keys = qemu_on_send_keys,
         .guest_agent_command = qemu_on_guest_agent_command,
         .monitor_command = qemu_on_monitor_command,

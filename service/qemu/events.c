@@ -14,6 +14,7 @@
 #include "qemu/start.h"
 #include "qemu/state-file.h"
 #include "qemu/stop.h"
+#include "qemu/threshold.h"
 #include "qemu/vcpus.h"
 #include "qemu/viewers.h"
 
@@ -331,6 +332,7 @@ static const struct {
         { "ACPI_DEVICE_OST", on_ost, false, false },
         { "BALLOON_CHANGE", on_balloon_change, true, false },
         { "BLOCK_IO_ERROR", on_io_error, true, false },
+        { "BLOCK_WRITE_THRESHOLD", qemu_threshold_exceeded, true, false },
         { "DEVICE_DELETED", on_device_deleted, false, false },
         { "DEVICE_TRAY_MOVED", on_tray_moved, true, false },
         { "DEVICE_UNPLUG_GUEST_ERROR", on_unplug_refused, false, false },

@@ -33,6 +33,9 @@ int qemu_on_get_disk_info(VbCall *call, VbObject *object, const VbDomain1GetDisk
 int qemu_on_get_disk_errors(VbCall *call, VbObject *object, const VbDomain1GetDiskErrorsArgs *args, sd_bus_error *reterr);
 int qemu_on_resize_disk(VbCall *call, VbObject *object, const VbDomain1ResizeDiskArgs *args, sd_bus_error *reterr);
 
+/* domain-threshold.c */
+int qemu_on_set_block_threshold(VbCall *call, VbObject *object, const VbDomain1SetBlockThresholdArgs *args, sd_bus_error *reterr);
+
 /* domain-peek.c */
 int qemu_on_read_disk(VbCall *call, VbObject *object, const VbDomain1ReadDiskArgs *args, sd_bus_error *reterr);
 int qemu_on_read_memory(VbCall *call, VbObject *object, const VbDomain1ReadMemoryArgs *args, sd_bus_error *reterr);

@@ -242,6 +242,33 @@ class Others(EventCase):
         self.monitor(domain, "blockdev-close-tray", id="ide0-1-0")
         heard.wait(libvirt.VIR_DOMAIN_EVENT_ID_TRAY_CHANGE, "ide0-1-0", libvirt.VIR_DOMAIN_EVENT_TRAY_CHANGE_CLOSE)
 
+    def test_an_image_that_fills_up(self):
+        image = self.bus.directory / "filling.raw"
+        image.write_bytes(bytes(4 << 20))
+        domain = self.defined(devices="<disk type='file'><driver name='qemu' type='raw'/>"
+                                      f"<source file='{image}'/><target dev='vda' bus='virtio'/><shareable/></disk>")
+        domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+        event = libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD
+        heard = self.register(event)
+        domain.setBlockThreshold("vda", 2 << 20)
+        # The emulator itself writes, where others may, too.
+        for place in ("1M", "2M"):
+            self.port(domain, f'qemu-io vda-1-format "write {place} 64k"')
+        heard.wait(event, "vda", None, 2 << 20, 64 << 10)
+        heard.wait(event, "vda[1]", None, 2 << 20, 64 << 10)
+        # That was it, until it is set again; and 0 takes it away.
+        domain.setBlockThreshold("vda[1]", 1 << 20)
+        domain.setBlockThreshold("vda[1]", 0)
+        self.port(domain, 'qemu-io vda-1-format "write 1M 64k"')
+        domain.setBlockThreshold(str(image), 3 << 20)
+        self.port(domain, 'qemu-io vda-1-format "write 3M 4k"')
+        heard.wait(event, "vda[1]", None, 3 << 20, 4 << 10)
+        self.assertEqual(len(heard.of(event)), 4)
+        for name in ("vdb", "vda[2]", "vda[x]", "vda[1]]", "vda[99999999999999999999]"):
+            with self.assertRaises(libvirt.libvirtError) as caught:
+                domain.setBlockThreshold(name, 1)
+            self.assertIn(name, str(caught.exception))
+
     def test_a_device_that_leaves(self):
         domain = self.defined(devices="<controller type='virtio-serial' index='0'/>")
         domain.create()
