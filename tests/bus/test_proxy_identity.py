@@ -255,7 +255,8 @@ class Administration(Case):
         admin = self.admin()
         self.assertEqual(admin.call(14, uint(0), program=ADMIN), string("1:journald") + uint(1))
         admin.call(16, optional(string("3:journald")) + uint(0), program=ADMIN)
-        self.assertEqual(admin.call(15, uint(0), program=ADMIN), optional(string("3:*")) + uint(1))
+        self.assertEqual(admin.call(14, uint(0), program=ADMIN), string("3:journald") + uint(1))
+        self.assertEqual(admin.call(15, uint(0), program=ADMIN), optional(string("")) + uint(0))  # of no module otherwise
         lines = len(self.proxy.logged().splitlines())
         self.raw(uid=ALICE, is_open=True).close()
         admin.call(17, optional(None) + uint(0), program=ADMIN)
