@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/error.h"
@@ -18,7 +19,9 @@
 enum {
         IDLE_SEC = 10, /* kept warm for the next client */
         END_WITHIN_SEC = 10, /* when told to */
-        DESCRIPTORS_MAX = 16384, /* a socket and a link for each client, of which root may have 5000, and streams */
+        /* A socket and a link for each client, of which root may have 5000, and streams. As many as the unit has, since it is also how many descriptors of
+         * root's, virtlockd's and virtlogd's stored ones among them, may be on their way when root's worker wants to pass one. */
+        DESCRIPTORS_MAX = 65536,
         CRASHES_FORGOTTEN_SEC = 300,
         CRASH_DELAY_MAX_SEC = 60,
 };
@@ -198,13 +201,21 @@ static void on_control_gone(int r, void *userdata) {
 
 /* Its start */
 
+/* No more than the listener itself may have: it could not give that. */
+static rlim_t most_descriptors(void) {
+        struct rlimit own;
+
+        return getrlimit(RLIMIT_NOFILE, &own) < 0 ? DESCRIPTORS_MAX : MIN(own.rlim_max, DESCRIPTORS_MAX);
+}
+
 static int spawn(ProxyWorkerProcess *worker, int control_fd) {
         const char *stream = g_getenv("JOURNAL_STREAM");
         g_autofree char *journal = g_strconcat("JOURNAL_STREAM=", stream, NULL);
         char *environment[] = { (char *) "PATH=/usr/bin:/bin", (char *) "LANG=C.UTF-8", stream ? journal : NULL, NULL };
         char *argv[] = { (char *) "virtproxyd", (char *) "--worker", NULL };
+        const rlim_t descriptors = most_descriptors();
         const VbProcessLimit limits[] = {
-                { RLIMIT_NOFILE, { DESCRIPTORS_MAX, DESCRIPTORS_MAX } },
+                { RLIMIT_NOFILE, { descriptors, descriptors } },
 #ifndef __SANITIZE_ADDRESS__
                 { RLIMIT_DATA, { MEMORY_MAX, MEMORY_MAX } },
 #endif
