@@ -87,7 +87,8 @@ class Keeper:
                    f"--machine={places.machine_name(self.name)}", f"--hostname={self.name}", "--register=no", "--keep-unit",
                    "--private-network", "--capability=all", f"--rlimit=RLIMIT_NOFILE={OPEN_FILES}", "--resolv-conf=off",
                    "--timezone=off", "--link-journal=no", "--notify-ready=yes", "--bind=/dev/net/tun",
-                   f"--bind-ro={places.SOURCE}:{places.SOURCE_IN_HOST}",
+                   # This root is below the source, too: "norbind", or all its mounts would be there twice, and each unit's sandbox be made of twice as many.
+                   f"--bind-ro={places.SOURCE}:{places.SOURCE_IN_HOST}:norbind",
                    # With a console that can be written to, nspawn's PID 1 hangs as soon as nobody reads.
                    "--console=read-only"]
         command += [f"--bind={bind}" for bind in self.binds]
