@@ -110,8 +110,8 @@ def all_rows():
         Row("classic-memory", "classic: memory of one more client", unit="bytes", target=("x libvirt", 1.0)),
         # The host goes down.
         Row("save-1", "shutdown: save 1 guest of 64 MiB", target=("x libvirt", 1.0), limit=disk),
-        Row("save-8", "shutdown: save 8", target=("x limit", 2.0), limit=disk),
-        Row("save-32", "shutdown: save 32", target=("x limit", 2.0), limit=disk),
+        Row("save-8", "shutdown: save 8", target=("x limit", 3.0), limit=disk),
+        Row("save-32", "shutdown: save 32", target=("x limit", 3.0), limit=disk),
         Row("many-create", "stand-in: start, each of 1000", quantile=None),
         Row("many-list", "stand-in: list of 1000 guests"),
         Row("many-stats", "stand-in: all figures of 1000"),
