@@ -51,6 +51,8 @@ static const VbSetting settings_table[] = {
                 .help = "How many domains a user other than root may have; 0 for no limit."),
         SETTING("turn_timeout", VB_SETTING_NUMBER, turn_timeout, .fallback = "30", .max = 3600,
                 .help = "How many seconds a call waits for others that change the same domain; 0: it is refused at once."),
+        SETTING("unplug_timeout", VB_SETTING_DURATION, unplug_timeout_usec, .fallback = "20s", .min = 1000, .max = 3600 * UINT64_C(1000000),
+                .help = "How long a call waits for a guest to let go of each vCPU: 20s, 500ms, 2min."),
         VB_LOCK_SETTING_ROWS(offsetof(QemuSettings, locks)),
         { .key = NULL },
 };

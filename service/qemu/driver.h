@@ -26,6 +26,7 @@ typedef struct QemuSettings {
         VbLockSettings locks;
         VbHostSettings host;
         uint64_t turn_timeout; /* seconds */
+        uint64_t unplug_timeout_usec; /* for a guest, to let go of one vCPU */
 } QemuSettings;
 
 typedef struct QemuDriver {

@@ -12,7 +12,6 @@
 #include "qemu/vcpus.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/error.h"
 #include "model/vcpus.h"
@@ -21,7 +20,6 @@
 #include "qemu/resource-limits.h"
 
 #define COMMAND_TIMEOUT_USEC ((uint64_t) 10 * G_USEC_PER_SEC)
-#define UNPLUG_TIMEOUT_USEC ((uint64_t) 20 * G_USEC_PER_SEC)
 
 #define ALIAS_SIZE 16
 #define PERIPHERAL "/machine/peripheral/"
@@ -47,6 +45,7 @@ struct QemuVcpus {
         GArray *tasks; /* of Task */
         unsigned next;
         bool waits_for_guest; /* the task before next is a removal that was asked for */
+        uint64_t removal; /* the command that asked, until it is answered; 0: none */
         sd_event_source *timer;
 
         int r; /* the first failure */
@@ -179,8 +178,16 @@ static void look_again(QemuVcpus *vcpus) {
 
 static void go_on(QemuVcpus *vcpus);
 
+/* What the emulator still says to the request is about a task that is over. */
+static void forget_removal(QemuVcpus *vcpus) {
+        if (vcpus->removal > 0 && vcpus->qemu->monitor)
+                qmp_monitor_forget(vcpus->qemu->monitor, vcpus->removal);
+        vcpus->removal = 0;
+}
+
 static void task_ended(QemuVcpus *vcpus, int r, const sd_bus_error *error) {
         vcpus->waits_for_guest = false;
+        forget_removal(vcpus);
         vcpus->timer = sd_event_source_disable_unref(vcpus->timer);
         if (r < 0) {
                 fail(vcpus, r, error);
@@ -214,8 +221,10 @@ static int on_kept_too_long(sd_event_source *source, uint64_t usec, void *userda
 static void on_removal_asked(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
         QemuDomain *qemu = userdata;
 
-        /* It may have gone already. */
-        if (qemu->vcpus && reply->r < 0)
+        if (!qemu->vcpus)
+                return;
+        qemu->vcpus->removal = 0;
+        if (reply->r < 0)
                 task_ended(qemu->vcpus, reply->r, &reply->error);
 }
 
@@ -224,13 +233,18 @@ static int remove_vcpu(QemuVcpus *vcpus, uint32_t vcpu, sd_bus_error *reterr) {
         char alias[ALIAS_SIZE];
         int r;
 
-        r = sd_event_add_time_relative(qemu_driver_event(qemu->driver), &vcpus->timer, CLOCK_MONOTONIC, UNPLUG_TIMEOUT_USEC,
-                                       /* accuracy= */ 0, on_kept_too_long, vcpus);
+        r = qemu_ask_check_connected(qemu, reterr);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time_relative(qemu_driver_event(qemu->driver), &vcpus->timer, CLOCK_MONOTONIC,
+                                       qemu->driver->settings.unplug_timeout_usec, /* accuracy= */ 0, on_kept_too_long, vcpus);
         if (r < 0)
                 return r;
         vcpus->waits_for_guest = true;
         format_alias(alias, vcpu);
-        return qemu_ask(qemu, "device_del", qmp_arguments("id", alias, NULL), on_removal_asked, reterr);
+        vcpus->removal = qmp_monitor_send(qemu->monitor, "device_del", qmp_arguments("id", alias, NULL), on_removal_asked, qemu,
+                                          COMMAND_TIMEOUT_USEC);
+        return 0;
 }
 
 static void go_on(QemuVcpus *vcpus) {
@@ -251,16 +265,29 @@ static void go_on(QemuVcpus *vcpus) {
 
 /* The number in "vcpu7". */
 static bool parse_alias(const char *device, uint32_t *ret) {
-        char *end = NULL;
+        guint64 number;
 
-        if (!g_str_has_prefix(device, "vcpu") || !g_ascii_isdigit(device[strlen("vcpu")]))
+        if (!g_str_has_prefix(device, "vcpu") ||
+            !g_ascii_string_to_unsigned(device + strlen("vcpu"), 10, 0, VB_DOMAIN_VCPUS_MAX - 1, &number, NULL))
                 return false;
-        *ret = (uint32_t) strtoul(device + strlen("vcpu"), &end, 10);
-        return *end == '\0' && *ret < VB_DOMAIN_VCPUS_MAX;
+        *ret = (uint32_t) number;
+        return true;
 }
 
 static bool is_awaited(const QemuDomain *qemu, uint32_t vcpu) {
         return qemu->vcpus && qemu->vcpus->waits_for_guest && current(qemu->vcpus) == vcpu;
+}
+
+/* One that was asked for in vain before may go before it is asked for again. */
+static void drop_removal(QemuVcpus *vcpus, uint32_t vcpu) {
+        for (unsigned i = vcpus->next; i < vcpus->tasks->len; i++) {
+                const Task *task = &g_array_index(vcpus->tasks, Task, i);
+
+                if (task->vcpu != vcpu || task->device)
+                        continue;
+                g_array_remove_index(vcpus->tasks, i);
+                return;
+        }
 }
 
 bool qemu_vcpus_handle_gone(QemuDomain *qemu, const char *device) {
@@ -277,6 +304,8 @@ bool qemu_vcpus_handle_gone(QemuDomain *qemu, const char *device) {
         }
         if (is_awaited(qemu, vcpu))
                 task_ended(qemu->vcpus, 0, NULL);
+        else if (qemu->vcpus)
+                drop_removal(qemu->vcpus, vcpu);
         return true;
 }
 
@@ -305,35 +334,44 @@ bool qemu_vcpus_handle_refused(QemuDomain *qemu, const char *device) {
 
 typedef struct Look {
         QemuDomain *qemu;
+        uint32_t vcpu; /* that was waited for; UINT32_MAX: none */
         bool refused;
 } Look;
 
 static void on_looked(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
         g_autofree Look *look = userdata;
         QemuDomain *qemu = look->qemu;
-        uint32_t vcpu;
 
         if (reply->r < 0)
                 return;
         qemu_vcpus_take(qemu, reply->result);
-        if (!qemu->vcpus || !qemu->vcpus->waits_for_guest)
+        if (!is_awaited(qemu, look->vcpu))
                 return;
-        vcpu = current(qemu->vcpus);
-        if (!vb_vcpu_is_enabled(qemu->domain->live, vcpu))
+        if (!vb_vcpu_is_enabled(qemu->domain->live, look->vcpu))
                 task_ended(qemu->vcpus, 0, NULL);
         else if (look->refused)
-                refused(qemu->vcpus, vcpu);
+                refused(qemu->vcpus, look->vcpu);
+}
+
+/* Of one that is still there, the emulator tells the name; of one that has gone, only its place. */
+static bool tells_of(VbJson *info, uint32_t vcpu) {
+        const char *device = qemu_json_string(info, "device");
+        uint32_t named;
+
+        return !device || (parse_alias(device, &named) && named == vcpu);
 }
 
 void qemu_vcpus_handle_ost(QemuDomain *qemu, VbJson *info) {
         int64_t status = qemu_json_number(info, "status", 0);
+        bool waits = qemu->vcpus && qemu->vcpus->waits_for_guest;
         Look *look;
 
         if (!qemu->monitor || g_strcmp0(qemu_json_string(info, "slot-type"), "CPU") != 0 ||
             qemu_json_number(info, "source", 0) != OST_EJECT_REQUEST)
                 return;
         look = g_new(Look, 1);
-        *look = (Look){ .qemu = qemu, .refused = status != 0 && status != OST_EJECT_IN_PROGRESS };
+        *look = (Look){ .qemu = qemu, .vcpu = waits ? current(qemu->vcpus) : UINT32_MAX };
+        look->refused = waits && status != 0 && status != OST_EJECT_IN_PROGRESS && tells_of(info, look->vcpu);
         (void) qmp_monitor_send(qemu->monitor, "query-cpus-fast", NULL, on_looked, look, COMMAND_TIMEOUT_USEC);
 }
 
