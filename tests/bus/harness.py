@@ -21,6 +21,9 @@ import gi
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
 
+# What is shared with scenarios.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
 NAME = "org.virtbus.Test1"
 ROOT = "/org/virtbus/Test1"
 DAEMON = "org.virtbus.Daemon1"

@@ -17,22 +17,13 @@ import libvirt_qemu
 from gi.repository import GLib
 
 from harness import DEADLINE, DOMAIN, Failure, wait_until
+from chips import CRASH_LOAD, HIBERNATE, PANIC, POWER_OFF, RESET, SLEEP, WATCHDOG
+from lifecycle import WORDS
 from pretended import Pretended
 from proxied import ProxiedCase, domain
 from qemud import xml
-from test_qemu_events import ACTIONS, CRASH_LOAD, HIBERNATE, PANIC, POWER_OFF, RESET, SLEEP, WATCHDOG, look
+from test_qemu_events import ACTIONS, look
 
-LIFECYCLE = {
-    libvirt.VIR_DOMAIN_EVENT_DEFINED: ("defined", ["added", "updated", "renamed", "from-snapshot"]),
-    libvirt.VIR_DOMAIN_EVENT_UNDEFINED: ("undefined", ["removed", "renamed"]),
-    libvirt.VIR_DOMAIN_EVENT_STARTED: ("started", ["booted", "migrated", "restored", "from-snapshot", "wakeup"]),
-    libvirt.VIR_DOMAIN_EVENT_SUSPENDED: ("suspended", ["paused", "migrated", "ioerror", "watchdog", "restored", "from-snapshot", "api-error"]),
-    libvirt.VIR_DOMAIN_EVENT_RESUMED: ("resumed", ["unpaused", "migrated", "from-snapshot"]),
-    libvirt.VIR_DOMAIN_EVENT_STOPPED: ("stopped", ["shutdown", "destroyed", "crashed", "migrated", "saved", "failed", "from-snapshot"]),
-    libvirt.VIR_DOMAIN_EVENT_SHUTDOWN: ("shutdown", ["finished", "guest", "host"]),
-    libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: ("pmsuspended", ["memory", "disk"]),
-    libvirt.VIR_DOMAIN_EVENT_CRASHED: ("crashed", ["panicked", "crashloaded"]),
-}
 ACPI = "<features><acpi/></features>"
 
 
@@ -55,7 +46,7 @@ class Heard:
 
     def lifecycle(self):
         with self.lock:
-            return [(event[1], " ".join([LIFECYCLE[event[2]][0], LIFECYCLE[event[2]][1][event[3]]])) for event in self.events if event[0] == 0]
+            return [(event[1], " ".join([WORDS[event[2]][0], WORDS[event[2]][1][event[3]]])) for event in self.events if event[0] == 0]
 
     def forget(self):
         with self.lock:

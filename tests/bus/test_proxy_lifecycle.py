@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What becomes of a guest, as docs/life-cycle.md tells it: its states on the bus, and the events of classic clients."""
 
-import sys
 import unittest
-from pathlib import Path
 
 from proxied import ProxiedCase
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-
-import lifecycle  # noqa: E402
+import lifecycle
 
 
 class Life(ProxiedCase):

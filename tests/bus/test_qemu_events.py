@@ -14,14 +14,7 @@ from gi.repository import GLib
 from harness import DEADLINE, DOMAIN, ERROR, variant, wait_until
 from pretended import Pretended
 from qemud import QemuCase, xml
-
-POWER_OFF = "o /h 0x604 0x2000"  # the power management chip's control register: sleep type 0 is S5
-SLEEP = "o /h 0x604 0x2400"  # type 1 is S3
-HIBERNATE = "o /h 0x604 0x2800"  # type 2 is S4
-PANIC = "o /b 0x505 1"           # pvpanic
-CRASH_LOAD = "o /b 0x505 2"      # … of a guest that dumps itself
-RESET = "o /b 0xcf9 6"
-WATCHDOG = "o /b 0x443 0xf"      # ib700: to bark at once
+from chips import CRASH_LOAD, HIBERNATE, PANIC, POWER_OFF, RESET, SLEEP, WATCHDOG
 
 ACTIONS = "<on_poweroff>{0}</on_poweroff><on_reboot>{1}</on_reboot><on_crash>{2}</on_crash>"
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import libvirt
 import libvirt_qemu
 
+from chips import CRASH_LOAD, HIBERNATE, PANIC, POWER_OFF, RESET, SLEEP, WATCHDOG
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "life-cycle.md"
 SECONDS = 180
 WORDS = {
@@ -24,9 +26,6 @@ WORDS = {
     libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: ("pmsuspended", ["memory", "disk"]),
     libvirt.VIR_DOMAIN_EVENT_CRASHED: ("crashed", ["panicked", "crashloaded"]),
 }
-POWER_OFF, SLEEP, HIBERNATE = "o /h 0x604 0x2000", "o /h 0x604 0x2400", "o /h 0x604 0x2800"
-PANIC, CRASH_LOAD = "o /b 0x505 1", "o /b 0x505 2"
-RESET, WATCHDOG = "o /b 0xcf9 6", "o /b 0x443 0xf"
 UUID, OTHER_UUID = "7e57e500-0000-4000-8000-000000000001", "7e57e500-0000-4000-8000-000000000002"
 PAUSED, RUNNING = libvirt.VIR_DOMAIN_SAVE_PAUSED, libvirt.VIR_DOMAIN_SAVE_RUNNING
 GUEST = """<domain type='qemu'>
