@@ -18,6 +18,15 @@ struct VbLogFilters {
         Filter items[];
 };
 
+const char *vb_log_level_word(int level) {
+        static const char *const words[] = {
+                [LOG_ERR] = "error",   [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice",
+                [LOG_INFO] = "info",   [LOG_DEBUG] = "debug",
+        };
+
+        return level >= LOG_ERR && level < (int) G_N_ELEMENTS(words) ? words[level] : "";
+}
+
 int vb_log_level_from_classic(int classic) {
         static const int levels[] = { -EINVAL, LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR };
 
@@ -35,10 +44,17 @@ int vb_log_level_to_classic(int level) {
         }
 }
 
-int vb_log_output_parse(const char *text, int *ret_level, sd_bus_error *reterr) {
-        int level = g_ascii_isdigit(text[0]) ? vb_log_level_from_classic(text[0] - '0') : -EINVAL;
+/* Of "LEVEL:…"; -EINVAL: it does not begin so. */
+static int read_level(const char *entry) {
+        int level = g_ascii_isdigit(entry[0]) ? vb_log_level_from_classic(entry[0] - '0') : -EINVAL;
 
-        if (level < 0 || strcmp(text + 1, ":journald") != 0) {
+        return level >= 0 && entry[1] != ':' ? -EINVAL : level;
+}
+
+int vb_log_output_parse(const char *text, int *ret_level, sd_bus_error *reterr) {
+        int level = read_level(text);
+
+        if (level < 0 || strcmp(text + 2, "journald") != 0) {
                 (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT,
                                          "log output '%.80s': must be a level from 1 (debug) to 4 (error) and 'journald', as in '1:journald': all "
                                          "goes to the journal",
@@ -57,9 +73,9 @@ static bool is_match(const char *text) {
 }
 
 static int parse_one(Filter *ret, const char *entry, unsigned number, sd_bus_error *reterr) {
-        int level = g_ascii_isdigit(entry[0]) ? vb_log_level_from_classic(entry[0] - '0') : -EINVAL;
+        int level = read_level(entry);
 
-        if (level < 0 || entry[1] != ':' || !is_match(entry + 2)) {
+        if (level < 0 || !is_match(entry + 2)) {
                 (void) sd_bus_error_setf(reterr, VB_ERROR_INVALID_ARGUMENT,
                                          "log filter %u, '%.80s': must be a level from 1 (debug) to 4 (error), a colon, and a module such as "
                                          "'qemu' or 'qemu/monitor' of at most %d characters, as in '1:qemu'",

@@ -34,6 +34,8 @@ int vb_log_filters_level(const VbLogFilters *filters, const char *file, int fall
 /* An output, "LEVEL:journald", which is the only one there is: the level below which it takes nothing. -EINVAL, reterr: it is none. */
 VB_MUST_USE int vb_log_output_parse(const char *text, int *ret_level, sd_bus_error *reterr);
 
+/* The word of Daemon1.LogLevel for a syslog level from LOG_ERR to LOG_DEBUG; "" for others. */
+const char *vb_log_level_word(int level);
 /* 1…4 to a syslog level and back; "notice" is 2, as "info". -EINVAL for others. */
 int vb_log_level_from_classic(int classic);
 int vb_log_level_to_classic(int level);

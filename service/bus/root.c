@@ -5,20 +5,18 @@
 #include "interfaces/daemon1.h"
 
 #include "base/error.h"
+#include "base/log-filters.h"
 #include "base/log.h"
 #include "bus/daemon-private.h"
 #include "bus/objects.h"
 #include "bus/settings.h"
 
-static const struct {
-        const char *word;
-        int level;
-} log_levels[] = {
-        [VB_DAEMON1_SET_LOG_LEVEL_VALUE_ERROR] = { "error", LOG_ERR },
-        [VB_DAEMON1_SET_LOG_LEVEL_VALUE_WARNING] = { "warning", LOG_WARNING },
-        [VB_DAEMON1_SET_LOG_LEVEL_VALUE_NOTICE] = { "notice", LOG_NOTICE },
-        [VB_DAEMON1_SET_LOG_LEVEL_VALUE_INFO] = { "info", LOG_INFO },
-        [VB_DAEMON1_SET_LOG_LEVEL_VALUE_DEBUG] = { "debug", LOG_DEBUG },
+static const int log_levels[] = {
+        [VB_DAEMON1_SET_LOG_LEVEL_VALUE_ERROR] = LOG_ERR,
+        [VB_DAEMON1_SET_LOG_LEVEL_VALUE_WARNING] = LOG_WARNING,
+        [VB_DAEMON1_SET_LOG_LEVEL_VALUE_NOTICE] = LOG_NOTICE,
+        [VB_DAEMON1_SET_LOG_LEVEL_VALUE_INFO] = LOG_INFO,
+        [VB_DAEMON1_SET_LOG_LEVEL_VALUE_DEBUG] = LOG_DEBUG,
 };
 
 static VbDaemon *daemon_of(VbObject *object) {
@@ -41,25 +39,18 @@ static bool get_inhibited(VbObject *object) {
         return vb_daemon_is_inhibited(daemon_of(object));
 }
 
-static const char *word_of_level(int level) {
-        for (size_t i = 0; i < G_N_ELEMENTS(log_levels); i++)
-                if (log_levels[i].level == level)
-                        return log_levels[i].word;
-        g_assert_not_reached();
-}
-
 static const char *get_log_level(VbObject *object) {
         VbLogRules rules;
 
         vb_log_get_rules(&rules);
-        return word_of_level(rules.level);
+        return vb_log_level_word(rules.level);
 }
 
 static const char *get_log_threshold(VbObject *object) {
         VbLogRules rules;
 
         vb_log_get_rules(&rules);
-        return word_of_level(rules.threshold);
+        return vb_log_level_word(rules.threshold);
 }
 
 /* Valid until it is asked for again, which is long enough for a reply. */
@@ -76,7 +67,7 @@ static int set_log_level(VbCall *call, VbObject *object, const VbDaemon1SetLogLe
         int r;
 
         vb_log_get_rules(&rules);
-        rules.level = log_levels[args->value].level;
+        rules.level = log_levels[args->value];
         r = vb_daemon_set_log_rules(daemon_of(object), &rules, reterr);
         return r < 0 ? r : vb_daemon1_reply_set_log_level(call);
 }
@@ -88,7 +79,7 @@ static int set_log_threshold(VbCall *call, VbObject *object, const VbDaemon1SetL
 
         /* The words are those of LogLevel, in their order. */
         vb_log_get_rules(&rules);
-        rules.threshold = log_levels[args->value].level;
+        rules.threshold = log_levels[args->value];
         r = vb_daemon_set_log_rules(daemon_of(object), &rules, reterr);
         return r < 0 ? r : vb_daemon1_reply_set_log_threshold(call);
 }

@@ -31,12 +31,6 @@ typedef struct Part {
         int (*reply_set)(ProxyCall *call);
 } Part;
 
-/* The words of Daemon1.LogThreshold. */
-static const char *const words[] = {
-        [LOG_ERR] = "error",   [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice",
-        [LOG_INFO] = "info",   [LOG_DEBUG] = "debug",
-};
-
 static unsigned count_words(const char *text) {
         unsigned n = text[0] != '\0';
 
@@ -74,7 +68,7 @@ static int on_listener_has(ProxyCall *call, const void *answer, size_t size, voi
         const VbLogRules *rules = answer;
         const Part *part = userdata;
 
-        return part->reply(call, part == &filters ? rules->filters : words[rules->threshold]);
+        return part->reply(call, part == &filters ? rules->filters : vb_log_level_word(rules->threshold));
 }
 
 static int on_driver_has(ProxyCall *call, sd_bus_message *answer, void *userdata, sd_bus_error *reterr) {
@@ -128,7 +122,7 @@ static int set_part(ProxyCall *call, const Part *part, const VbLogRules *rules, 
         r = proxy_call_new_method(call, &message, /* path= */ NULL, PROPERTIES, "Set", reterr);
         if (r >= 0)
                 r = sd_bus_message_append(message, "ssv", VB_INTERFACE_DAEMON1, part->property, "s",
-                                          part == &filters ? rules->filters : words[rules->threshold]);
+                                          part == &filters ? rules->filters : vb_log_level_word(rules->threshold));
         return r < 0 ? r : proxy_call_send(call, message, on_driver_set, (void *) part, reterr);
 }
 
