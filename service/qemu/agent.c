@@ -229,12 +229,11 @@ static void handle_answer(GuestAgent *agent, VbJson *message) {
         VbJson *error = json_member(message, "error", json_type_object), *result = NULL;
 
         if (error) {
-                VbJson *class = json_member(error, "class", json_type_string);
-                VbJson *desc = json_member(error, "desc", json_type_string);
-                g_autofree char *text = json_peer_text(desc ? json_object_get_string(desc) : "no reason given");
-                g_autofree char *class_text = json_peer_text(class ? json_object_get_string(class) : "GenericError");
-                GuestAgentReply reply = { .r = -EPROTO, .error_class = class_text };
+                g_autofree char *class = NULL, *text = NULL;
+                GuestAgentReply reply = { .r = -EPROTO };
 
+                json_peer_error(error, &class, &text);
+                reply.error_class = class;
                 (void) sd_bus_error_setf(&reply.error, VB_ERROR_OPERATION_FAILED, "%s: guest agent command '%s': %s",
                                          agent->name, command->name, text);
                 finish(agent, command, &reply);

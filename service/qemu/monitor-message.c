@@ -31,12 +31,11 @@ static void handle_answer(QmpMonitor *monitor, VbJson *message, VbJson *id) {
         }
 
         if (error) {
-                VbJson *class = json_member(error, "class", json_type_string);
-                VbJson *desc = json_member(error, "desc", json_type_string);
-                g_autofree char *text = json_peer_text(desc ? json_object_get_string(desc) : "no reason given");
-                g_autofree char *class_text = json_peer_text(class ? json_object_get_string(class) : "GenericError");
-                QmpReply reply = { .r = -EPROTO, .error_class = class_text };
+                g_autofree char *class = NULL, *text = NULL;
+                QmpReply reply = { .r = -EPROTO };
 
+                json_peer_error(error, &class, &text);
+                reply.error_class = class;
                 (void) sd_bus_error_setf(&reply.error, VB_ERROR_MONITOR_FAILED, "%s: command '%s': %s",
                                          monitor->name, command->name, text);
                 qmp_command_answer(monitor, command, &reply);

@@ -141,3 +141,10 @@ char *json_peer_text(const char *text) {
                         *c = ' ';
         return g_steal_pointer(&valid);
 }
+
+void json_peer_error(VbJson *error, char **ret_class, char **ret_text) {
+        VbJson *class = json_member(error, "class", json_type_string), *desc = json_member(error, "desc", json_type_string);
+
+        *ret_class = json_peer_text(class ? json_object_get_string(class) : "GenericError");
+        *ret_text = json_peer_text(desc ? json_object_get_string(desc) : "no reason given");
+}

@@ -42,3 +42,6 @@ VbJson *json_member(VbJson *object, const char *key, json_type type);
 
 /* A peer's text, made fit for an error message: valid UTF-8, no control characters, not too long. To be freed. */
 char *json_peer_text(const char *text);
+
+/* The same for both parts of a peer's "error". */
+void json_peer_error(VbJson *error, char **ret_class, char **ret_text);

@@ -68,13 +68,14 @@ int qemu_reset(VbDomain *domain, sd_bus_error *reterr) {
 
 /* --- vCPUs on and off ---------------------------------------------------------------------------------------------- */
 
+static void log_unleased(const QemuDomain *qemu, const char *why) {
+        vb_log_error_for(VB_DOMAIN_LOG(qemu->domain), "domain '%s': runs without its leases, and cannot be paused: %s", qemu->domain->name, why);
+}
+
 /* Nobody waits for this. */
 static void on_stopped_again(QmpMonitor *monitor, const QmpReply *reply, void *userdata) {
-        QemuDomain *qemu = userdata;
-
         if (reply->r < 0)
-                vb_log_error_for(VB_DOMAIN_LOG(qemu->domain), "domain '%s': runs without its leases, and cannot be paused: %s",
-                                 qemu->domain->name, reply->error.message);
+                log_unleased(userdata, reply->error.message);
 }
 
 static void stop_again(QemuDomain *qemu, const sd_bus_error *why) {
@@ -82,8 +83,7 @@ static void stop_again(QemuDomain *qemu, const sd_bus_error *why) {
 
         vb_log_error_for(VB_DOMAIN_LOG(qemu->domain), "%s; it went on by itself, and is paused again", why->message);
         if (qemu_ask(qemu, "stop", NULL, on_stopped_again, &error) < 0)
-                vb_log_error_for(VB_DOMAIN_LOG(qemu->domain), "domain '%s': runs without its leases, and cannot be paused: %s",
-                                 qemu->domain->name, error.message);
+                log_unleased(qemu, error.message);
 }
 
 static void on_leases_taken_again(VbLockCall *call, int r, const sd_bus_error *error, void *userdata) {
